@@ -1,0 +1,262 @@
+/**
+ * The one table of options: name, flag, environment variable, class, default and check. `options.ts` resolves values by
+ * it, `cli/` makes flags of it, and `docs/options.md` is compared with it by a test. The classes are those of the design:
+ * *identity* is pinned in `run.json`, *policy* may change when a run is resumed, *execution* is each worker's own.
+ */
+import { availableParallelism } from "node:os";
+import { z } from "zod";
+import { logFormats, logLevels } from "./log.js";
+
+export type OptionClass = "identity" | "policy" | "execution";
+export type CommandName = "run" | "enqueue" | "work" | "models" | "doctor" | "results";
+
+export interface OptionSpec<T = unknown> {
+  /** As a flag is written, without a value for booleans: `--chunk-size <n>`. */
+  readonly flag: string;
+  readonly class: OptionClass;
+  readonly commands: readonly CommandName[];
+  readonly description: string;
+  /** Completes the sentence "Expected `option` to be …". */
+  readonly expected: string;
+  /** Parses a flag's or variable's text as well as a config file's value. */
+  readonly schema: z.ZodType<T>;
+  readonly default: T;
+  /** What the documentation says of the default, where it depends on the machine. */
+  readonly defaultText?: string;
+  /** Other than `LABELMILL_` + the name. */
+  readonly env?: string;
+}
+
+const option = <T>(spec: OptionSpec<T>): OptionSpec<T> => spec;
+
+const integer = (min: number, max: number) =>
+  z
+    .union([z.number(), z.string().regex(/^\d+$/).transform(Number)])
+    .pipe(z.number().int().min(min).max(max));
+const flagValue = z.union([z.boolean(), z.enum(["true", "1", "false", "0"]).transform((v) => v === "true" || v === "1")]);
+/** Repeated flags, a list in a config file, or comma-separated text in a variable. */
+const texts = z.union([z.array(z.string().min(1)), z.string().transform((v) => v.split(",").filter((s) => s !== ""))]);
+const text = z.string().min(1);
+
+const producing: readonly CommandName[] = ["run", "enqueue"];
+const working: readonly CommandName[] = ["run", "work"];
+const everywhere: readonly CommandName[] = ["run", "enqueue", "work", "models", "doctor", "results"];
+
+export const optionTable = {
+  out: option<string | null>({
+    flag: "--out <dir>",
+    class: "identity",
+    commands: producing,
+    description: "directory of the dataset; the default name holds the run's identity, so the same command finds it again",
+    expected: "a directory",
+    schema: text.nullable(),
+    default: null,
+    defaultText: "./labelmill-out/<source>-<8 hex of the identity>",
+  }),
+  include: option<string[]>({
+    flag: "--include <glob>",
+    class: "identity",
+    commands: producing,
+    description: "take only files whose path below the directory matches (repeatable)",
+    expected: "one or more glob patterns",
+    schema: texts,
+    default: [],
+  }),
+  exclude: option<string[]>({
+    flag: "--exclude <glob>",
+    class: "identity",
+    commands: producing,
+    description: "leave files whose path below the directory matches (repeatable)",
+    expected: "one or more glob patterns",
+    schema: texts,
+    default: [],
+  }),
+  allFiles: option<boolean>({
+    flag: "--all-files",
+    class: "identity",
+    commands: producing,
+    description: "take every file of a directory, not only known image extensions",
+    expected: "true or false",
+    schema: flagValue,
+    default: false,
+  }),
+  limit: option<number | null>({
+    flag: "--limit <n>",
+    class: "identity",
+    commands: producing,
+    description: "take only the first n items",
+    expected: "an integer from 1 to 10000000000",
+    schema: integer(1, 1e10).nullable(),
+    default: null,
+    defaultText: "all",
+  }),
+  chunkSize: option<number>({
+    flag: "--chunk-size <n>",
+    class: "identity",
+    commands: producing,
+    description: "items of one queued job, and rows of one part",
+    expected: "an integer from 1 to 4096",
+    schema: integer(1, 4096),
+    default: 256,
+  }),
+  model: option<string>({
+    flag: "--model <name>",
+    class: "identity",
+    commands: [...producing, "doctor"],
+    description: "model to run; see `labelmill models list`",
+    expected: "the name of a model",
+    schema: text,
+    default: "resnet50",
+  }),
+  topK: option<number>({
+    flag: "--top-k <n>",
+    class: "identity",
+    commands: producing,
+    description: "classes kept a row, best first",
+    expected: "an integer from 1 to 1000",
+    schema: integer(1, 1000),
+    default: 5,
+  }),
+  embedding: option<"float32" | "none">({
+    flag: "--embedding <form>",
+    class: "identity",
+    commands: producing,
+    description: "keep the embedding as float32, or none",
+    expected: "float32 or none",
+    schema: z.enum(["float32", "none"]),
+    default: "float32",
+  }),
+  format: option<"parquet" | "jsonl">({
+    flag: "--format <format>",
+    class: "identity",
+    commands: producing,
+    description: "file format of the parts",
+    expected: "parquet or jsonl",
+    schema: z.enum(["parquet", "jsonl"]),
+    default: "parquet",
+  }),
+  redisUrl: option<string | null>({
+    flag: "--redis-url <url>",
+    class: "policy",
+    commands: ["run", "enqueue", "work", "doctor"],
+    description: "Redis to use: redis://, rediss:// or a socket path; `run` without it starts a private server",
+    expected: "a redis://, rediss:// or unix:// url or an absolute socket path",
+    schema: z.string().regex(/^(rediss?:\/\/|unix:\/\/|\/)/).nullable(),
+    default: null,
+    defaultText: "private server",
+    env: "REDIS_URL",
+  }),
+  maxItemBytes: option<number>({
+    flag: "--max-item-bytes <n>",
+    class: "policy",
+    commands: working,
+    description: "largest encoded image that is read",
+    expected: "an integer from 1024 to 1073741824",
+    schema: integer(1024, 2 ** 30),
+    default: 128 * 2 ** 20,
+  }),
+  itemTimeoutMs: option<number>({
+    flag: "--item-timeout-ms <ms>",
+    class: "policy",
+    commands: working,
+    description: "longest decode of one image before it fails with LIMIT_TIME",
+    expected: "an integer from 100 to 3600000",
+    schema: integer(100, 3_600_000),
+    default: 20_000,
+  }),
+  allowRoot: option<string[]>({
+    flag: "--allow-root <dir>",
+    class: "execution",
+    commands: working,
+    description: "directory that local files may be read from (repeatable); `run` always allows its own source",
+    expected: "one or more directories",
+    schema: texts,
+    default: [],
+  }),
+  batchSize: option<number>({
+    flag: "--batch-size <n>",
+    class: "execution",
+    commands: working,
+    description: "most images in one model call",
+    expected: "an integer from 1 to 1024",
+    schema: integer(1, 1024),
+    default: 8,
+  }),
+  decodeConcurrency: option<number>({
+    flag: "--decode-concurrency <n>",
+    class: "execution",
+    commands: working,
+    description: "images decoded at once",
+    expected: "an integer from 1 to 256",
+    schema: integer(1, 256),
+    default: availableParallelism(),
+    defaultText: "number of cores",
+  }),
+  engineThreads: option<number>({
+    flag: "--engine-threads <n>",
+    class: "execution",
+    commands: working,
+    description: "threads of one model call on a CPU",
+    expected: "an integer from 1 to 256",
+    schema: integer(1, 256),
+    default: availableParallelism(),
+    defaultText: "number of cores",
+  }),
+  chunksInFlight: option<number>({
+    flag: "--chunks-in-flight <n>",
+    class: "execution",
+    commands: working,
+    description: "chunks that one worker holds at once",
+    expected: "an integer from 1 to 64",
+    schema: integer(1, 64),
+    default: 2,
+  }),
+  lockMs: option<number>({
+    flag: "--lock-ms <ms>",
+    class: "execution",
+    commands: working,
+    description: "time after which a silent worker's chunk goes to another",
+    expected: "an integer from 1000 to 3600000",
+    schema: integer(1000, 3_600_000),
+    default: 30_000,
+  }),
+  drainTimeoutMs: option<number>({
+    flag: "--drain-timeout-ms <ms>",
+    class: "execution",
+    commands: working,
+    description: "time to finish chunks in hand after SIGTERM or SIGINT; the rest goes back to the queue",
+    expected: "an integer from 0 to 3600000",
+    schema: integer(0, 3_600_000),
+    default: 10_000,
+  }),
+  cacheDir: option<string | null>({
+    flag: "--cache-dir <dir>",
+    class: "execution",
+    commands: ["run", "enqueue", "work", "models", "doctor"],
+    description: "where models are kept",
+    expected: "a directory",
+    schema: text.nullable(),
+    default: null,
+    defaultText: "$XDG_CACHE_HOME/labelmill, else ~/.cache/labelmill",
+  }),
+  logLevel: option<(typeof logLevels)[number]>({
+    flag: "--log-level <level>",
+    class: "execution",
+    commands: everywhere,
+    description: "least severe lines that are logged, on stderr",
+    expected: "error, warn, info or debug",
+    schema: z.enum(logLevels),
+    default: "info",
+  }),
+  logFormat: option<(typeof logFormats)[number]>({
+    flag: "--log-format <format>",
+    class: "execution",
+    commands: everywhere,
+    description: "form of the log lines",
+    expected: "text or json",
+    schema: z.enum(logFormats),
+    default: "text",
+  }),
+} as const;
+
+export type OptionName = keyof typeof optionTable;

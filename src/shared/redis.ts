@@ -1,0 +1,81 @@
+/**
+ * Connections to Redis, and the checks that one must pass before a run is trusted to it. Connections outlive outages: a
+ * command issued while Redis is away waits for it. Whoever opens a connection closes it.
+ */
+import { Redis, type RedisOptions } from "ioredis";
+import { LabelmillError, messageOf } from "./errors.js";
+
+export type { Redis } from "ioredis";
+
+const firstConnectTimeoutMs = 5_000;
+const longestRetryMs = 1_000;
+/** The oldest server that BullMQ supports. */
+const oldestVersion = [6, 2] as const;
+
+/**
+ * Connects to `url` (redis://, rediss://, unix:// or a socket path) and checks that the server fits.
+ * Throws REDIS_REFUSED, REDIS_VERSION or REDIS_POLICY; the connection is then closed.
+ */
+export async function openRedis(url: string): Promise<Redis> {
+  const redis = await connect(url);
+  try {
+    await checkServer(redis, redactUrl(url));
+    return redis;
+  } catch (error) {
+    redis.disconnect();
+    throw error;
+  }
+}
+
+async function connect(url: string): Promise<Redis> {
+  let connected = false;
+  const options = {
+    lazyConnect: true,
+    connectTimeout: firstConnectTimeoutMs,
+    // Commands wait for the server's return instead of failing; BullMQ's blocking connections demand it.
+    maxRetriesPerRequest: null,
+    retryStrategy: (attempt: number) => (connected ? Math.min(attempt * 50, longestRetryMs) : null),
+  } satisfies RedisOptions;
+  const path = url.startsWith("unix://") ? url.slice("unix://".length) : url.startsWith("/") ? url : null;
+  const redis = path === null ? new Redis(url, options) : new Redis({ ...options, path });
+  // Every command's own promise carries its error; without a listener ioredis would print the connection's as well.
+  let lastError: unknown;
+  redis.on("error", (error) => {
+    lastError = error;
+  });
+  try {
+    await redis.connect();
+    connected = true;
+    return redis;
+  } catch (error) {
+    redis.disconnect();
+    const reason = messageOf(lastError ?? error) || "connection refused";
+    throw new LabelmillError("REDIS_REFUSED", { url: redactUrl(url), reason }, { cause: error });
+  }
+}
+
+/** The url without its password. */
+export function redactUrl(url: string): string {
+  return url.replace(/\/\/[^@/]*@/, "//***@");
+}
+
+async function checkServer(redis: Redis, url: string): Promise<void> {
+  // INFO rather than CONFIG GET: hosted servers often forbid the latter.
+  const info = parseInfo(await redis.info());
+  const version = info.get("redis_version") ?? "unknown";
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  if (major < oldestVersion[0] || (major === oldestVersion[0] && minor < oldestVersion[1])) {
+    throw new LabelmillError("REDIS_VERSION", { url, version });
+  }
+  const policy = info.get("maxmemory_policy") ?? "unknown";
+  if (policy !== "noeviction") throw new LabelmillError("REDIS_POLICY", { url, policy });
+}
+
+function parseInfo(text: string): Map<string, string> {
+  const fields = new Map<string, string>();
+  for (const line of text.split("\r\n")) {
+    const colon = line.indexOf(":");
+    if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1));
+  }
+  return fields;
+}
