@@ -1,0 +1,27 @@
+/** Where each file of a dataset lies, relative to its root. `docs/results.md` shows the whole tree. */
+
+/** How the rows of a part are encoded. */
+export type PartFormat = "parquet" | "jsonl";
+
+/** Written first: who the run is. */
+export const runHeadPath = "run.json";
+export const itemsPrefix = "items/";
+/** Says that the list of items is complete. */
+export const sealedPath = "items/sealed.json";
+export const partsPrefix = "parts/";
+/** Written last: it exists = the run is complete. */
+export const summaryPath = "summary.json";
+
+/** The pinned items of segment `n`. */
+export const segmentPath = (n: number): string => `${itemsPrefix}segment-${String(n).padStart(5, "0")}.jsonl.gz`;
+
+/** The rows of chunk `chunk`. Eight digits, so that the order of names is the order of items. */
+export const partPath = (chunk: number, format: PartFormat): string =>
+  `${partsPrefix}part-${String(chunk).padStart(8, "0")}.${format}`;
+
+/** The chunk and format that a part's path names, or null where it is not the path of a part. */
+export function parsePartPath(path: string): { readonly chunk: number; readonly format: PartFormat } | null {
+  const match = /^parts\/part-(\d{8,})\.(parquet|jsonl)$/.exec(path);
+  if (!match) return null;
+  return { chunk: Number(match[1]), format: match[2] === "parquet" ? "parquet" : "jsonl" };
+}

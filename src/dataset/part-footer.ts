@@ -1,0 +1,34 @@
+import { z } from "zod";
+import type { PartMaking } from "./part-content.js";
+import type { PartCounts } from "./row.js";
+
+/** The key in a Parquet part's footer metadata under which a `PartFooter` stands as JSON. */
+export const footerKey = "labelmill";
+
+/** What a Parquet part says about itself, beside its rows. */
+export interface PartFooter {
+  readonly schemaVersion: 1;
+  readonly runId: string;
+  readonly chunk: number;
+  readonly counts: PartCounts;
+  readonly making: PartMaking;
+}
+
+const count = z.int().min(0);
+
+/** The shape of a `PartFooter`; further keys are let through. */
+export const footerSchema = z.object({
+  schemaVersion: z.literal(1),
+  runId: z.string(),
+  chunk: count,
+  counts: z.object({ items: count, ok: count, failed: count, failuresByCode: z.record(z.string(), count) }),
+  making: z
+    .object({
+      engine: z.string(),
+      attempts: z.number(),
+      workerVersion: z.string(),
+      startedAt: z.string(),
+      finishedAt: z.string(),
+    })
+    .catchall(z.union([z.string(), z.number()])),
+}) satisfies z.ZodType<PartFooter>;

@@ -1,0 +1,24 @@
+/** What became of `createOnce`: this call's bytes are there, or somebody else's were first. */
+export type CreateOutcome = "created" | "exists";
+
+/**
+ * The port: where a dataset lies. Paths are relative to `location`, with `/` between names. Files are written once, whole,
+ * and never changed, so whatever can be read is complete. Adapters are the other files of this folder;
+ * `open-storage` chooses one. Throws `STORAGE_FULL`, `STORAGE_READ_ONLY` or `STORAGE_FAILED`.
+ */
+export interface Storage {
+  /** Absolute path of the directory (or uri of the prefix). */
+  readonly location: string;
+  /** The whole file, or null where there is none. */
+  read(path: string): Promise<Uint8Array | null>;
+  /** Length of the file in bytes, or null where there is none. */
+  size(path: string): Promise<number | null>;
+  /** Exactly the bytes from `start` up to, not including, `end`; an array that owns its whole buffer. */
+  readRange(path: string, start: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** Makes the file durable under its name unless the name is taken: of any number of callers, one is told `created`. */
+  createOnce(path: string, bytes: Uint8Array): Promise<CreateOutcome>;
+  /** What lies directly in the folder `prefix` (`""` or `parts/`), sorted; folders end in `/`. No temporary files. */
+  list(prefix: string): Promise<string[]>;
+  /** Removes temporary files that a killed process left behind (older than an hour); returns how many. */
+  sweep(): Promise<number>;
+}

@@ -1,0 +1,55 @@
+import { z } from "zod";
+import { summaryPath } from "./layout.js";
+import { createRecord, readRecord } from "./record-file.js";
+import type { Storage } from "./storage/storage.js";
+
+/** What a finished run came to; also the one JSON object that `--json` prints. */
+export interface Summary {
+  readonly runId: string;
+  readonly status: "completed";
+  readonly items: number;
+  readonly ok: number;
+  readonly failed: number;
+  readonly failuresByCode: Readonly<Record<string, number>>;
+  /** From the first item's start to the last part's commit, as far as it was watched. */
+  readonly seconds: number;
+  readonly imagesPerSecond: number;
+  /** What really ran, for example `onnx/cpu`. */
+  readonly engines: readonly string[];
+  readonly precision: string;
+  readonly model: string;
+  readonly modelSha256: string;
+  /** The stage that limited the speed (`decode`, `infer`, …), or null where none was measured. */
+  readonly boundBy: string | null;
+  /** Where the dataset lay when it was completed. */
+  readonly out: string;
+}
+
+const count = z.int().min(0);
+
+const summarySchema = z.object({
+  runId: z.string(),
+  status: z.literal("completed"),
+  items: count,
+  ok: count,
+  failed: count,
+  failuresByCode: z.record(z.string(), count),
+  seconds: z.number(),
+  imagesPerSecond: z.number(),
+  engines: z.array(z.string()),
+  precision: z.string(),
+  model: z.string(),
+  modelSha256: z.string(),
+  boundBy: z.string().nullable(),
+  out: z.string(),
+}) satisfies z.ZodType<Summary>;
+
+/** Completes the dataset with `summary`; if it is complete already, returns the summary that it has. */
+export function writeSummary(storage: Storage, summary: Summary): Promise<Summary> {
+  return createRecord(storage, summaryPath, summarySchema, summary);
+}
+
+/** The summary, or null while the run is not complete. Throws `RUN_DATASET_CORRUPT`. */
+export function readSummary(storage: Storage): Promise<Summary | null> {
+  return readRecord(storage, summaryPath, summarySchema);
+}

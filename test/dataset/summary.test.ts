@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { openStorage } from "../../src/dataset/storage/open-storage.js";
+import { readSummary, type Summary, writeSummary } from "../../src/dataset/summary.js";
+import { inDirectory, sampleRunId } from "./samples.js";
+
+const summary: Summary = {
+  runId: sampleRunId,
+  status: "completed",
+  items: 2,
+  ok: 1,
+  failed: 1,
+  failuresByCode: { DECODE_CORRUPT: 1 },
+  seconds: 1.5,
+  imagesPerSecond: 1.3,
+  engines: ["onnx/cpu"],
+  precision: "fp32",
+  model: "resnet50",
+  modelSha256: "a".repeat(64),
+  boundBy: null,
+  out: "/out",
+};
+
+describe("dataset/summary", () => {
+  it("is written once, and whoever comes later gets the first", () =>
+    inDirectory(async (directory) => {
+      const storage = openStorage(directory);
+      assert.equal(await readSummary(storage), null);
+      assert.deepEqual(await writeSummary(storage, summary), summary);
+      assert.deepEqual(await writeSummary(storage, { ...summary, seconds: 99 }), summary);
+      assert.deepEqual(await readSummary(storage), summary);
+    }));
+
+  it("refuses a file that is no summary", () =>
+    inDirectory(async (directory) => {
+      await writeFile(join(directory, "summary.json"), '{"runId":1}');
+      await assert.rejects(readSummary(openStorage(directory)), { code: "RUN_DATASET_CORRUPT", message: /runId/ });
+    }));
+});
