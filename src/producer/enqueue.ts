@@ -1,0 +1,132 @@
+/**
+ * The producer: pins a source's items in the dataset, segment by segment, and queues a job for each chunk once its
+ * segment is durable. Doing it again goes on behind the last pinned segment and queues again what is not counted, so it
+ * serves the first submission, the resume after an interrupt, and the repair after a loss of Redis alike.
+ */
+import { pinSegment, readSealed, readSegments, type Sealed, type Segment, sealItems } from "../dataset/items.js";
+import type { RunHead } from "../dataset/run-head.js";
+import type { Storage } from "../dataset/storage/storage.js";
+import { LabelmillError } from "../shared/errors.js";
+import type { Redis } from "../shared/redis.js";
+import { countedChunks, createRun, growRun, sealRun } from "../shared/run-record.js";
+import { cutSegments, type ListPosition, positionAfter } from "./chunk.js";
+import { type ChunkQueue, openChunkQueue } from "./chunk-queue.js";
+import type { Source, SourceItem } from "./source/source.js";
+
+export interface EnqueueContext {
+  readonly head: RunHead;
+  readonly storage: Storage;
+  readonly redis: Redis;
+  readonly source: Source;
+  readonly signal: AbortSignal;
+  /** Called after each segment, with the totals so far. */
+  readonly onPinned?: (pinned: { items: number; chunks: number }) => void;
+}
+
+/** Makes the run's record, so that workers may serve it; nothing happens where it is there. Throws RUN_RECORD_LOST. */
+export async function registerRun({ head, storage, redis }: Pick<EnqueueContext, "head" | "storage" | "redis">): Promise<void> {
+  await createRun(redis, { ...head, out: storage.location });
+}
+
+/**
+ * Pins and queues the whole source of a registered run. Returns the sealed list's totals. Throws RUN_INTERRUPTED where
+ * `signal` aborts.
+ */
+export async function enqueueRun(context: EnqueueContext): Promise<Sealed> {
+  const { head, redis } = context;
+  const queue = openChunkQueue(redis, head.runId);
+  try {
+    const sealed = await pinAll(context, queue);
+    await sealRun(redis, head);
+    return sealed;
+  } finally {
+    await queue.close();
+  }
+}
+
+/**
+ * Queues the chunks of a sealed run that are neither counted nor queued. Only needed where a job was lost or refused;
+ * does nothing while any chunk is queued or in work.
+ */
+export async function requeueLostChunks(context: Pick<EnqueueContext, "head" | "storage" | "redis">): Promise<number> {
+  const queue = openChunkQueue(context.redis, context.head.runId);
+  try {
+    if (!(await queue.isEmpty())) return 0;
+    let queued = 0;
+    for await (const segment of readSegments(context.storage)) queued += await queueSegment(context, queue, segment);
+    return queued;
+  } finally {
+    await queue.close();
+  }
+}
+
+/** Throws RUN_SOURCE_EMPTY where the source has no item; called before anything is written. */
+export async function requireItems(source: Source, name: string): Promise<void> {
+  for await (const _ of source.items(null)) return;
+  const left = Object.entries(source.leftOut()).map(([reason, n]) => `${n} left out: ${reason}`);
+  throw new LabelmillError("RUN_SOURCE_EMPTY", { source: name, reason: left.join(", ") || "it is empty" });
+}
+
+async function pinAll(context: EnqueueContext, queue: ChunkQueue): Promise<Sealed> {
+  const { storage } = context;
+  let position: ListPosition = { segment: 0, chunk: 0, item: 0 };
+  let resumeToken: string | null = null;
+  while (true) {
+    for await (const segment of readSegments(storage, position.segment)) {
+      await queueSegment(context, queue, segment);
+      position = positionAfter(segment);
+      resumeToken = segment.resumeToken;
+    }
+    const sealed = (await readSealed(storage)) ?? (await pinRest(context, queue, position, resumeToken));
+    if (sealed !== null) return sealed;
+  }
+}
+
+/** Pins what the source holds behind `position`, and seals. Null where another producer pinned a segment first. */
+async function pinRest(
+  { head, storage, redis, source, signal, onPinned }: EnqueueContext,
+  queue: ChunkQueue,
+  start: ListPosition,
+  resumeToken: string | null,
+): Promise<Sealed | null> {
+  const { limit, chunkSize } = head.identity;
+  const items = takeItems(source.items(resumeToken), limit === null ? Number.POSITIVE_INFINITY : limit - start.item, signal);
+  let position = start;
+  for await (const segment of cutSegments(items, start, chunkSize)) {
+    const { sha256, created } = await pinSegment(storage, segment);
+    if (!created) return null;
+    position = positionAfter(segment);
+    await queueSegment({ head, redis }, queue, { ...segment, sha256 });
+    onPinned?.({ items: position.item, chunks: position.chunk });
+  }
+  const sealed: Sealed = { segments: position.segment, chunks: position.chunk, items: position.item, leftOut: source.leftOut() };
+  await sealItems(storage, sealed);
+  return sealed;
+}
+
+/** Counts a durable segment into the record and queues its uncounted chunks. Returns how many. */
+async function queueSegment(
+  { head, redis }: Pick<EnqueueContext, "head" | "redis">,
+  queue: ChunkQueue,
+  segment: Segment & { sha256: string },
+): Promise<number> {
+  const end = positionAfter(segment);
+  await growRun(redis, head, { segment: segment.segment, chunks: end.chunk, items: end.item });
+  const chunks = Array.from({ length: segment.chunks }, (_, i) => segment.firstChunk + i);
+  const counted = await countedChunks(redis, head.runId, chunks);
+  const open = chunks.filter((_, i) => counted[i] !== true);
+  if (open.length > 0) await queue.add(segment, open);
+  return open.length;
+}
+
+async function* takeItems(items: AsyncIterable<SourceItem>, most: number, signal: AbortSignal): AsyncGenerator<SourceItem> {
+  let taken = 0;
+  if (most <= 0) return;
+  for await (const item of items) {
+    if (signal.aborted) throw new LabelmillError("RUN_INTERRUPTED");
+    yield item;
+    taken += 1;
+    if (taken >= most) return;
+  }
+}
+

@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { openDirectory } from "../../../src/producer/source/directory.js";
+import type { Selection } from "../../../src/producer/source/source.js";
+import { collect, useTempDir } from "../../support/temp-dir.js";
+
+const all: Selection = { include: [], exclude: [], allFiles: true };
+const images: Selection = { ...all, allFiles: false };
+
+describe("producer/source/directory", () => {
+  const tempDir = useTempDir();
+  const write = async (...names: (string | Buffer)[]) => {
+    for (const name of names) {
+      const path = Buffer.concat([Buffer.from(`${tempDir()}/`), Buffer.from(name)]);
+      await mkdir(Buffer.from(path.subarray(0, path.lastIndexOf("/"))), { recursive: true });
+      await writeFile(path, "x");
+    }
+  };
+  const namesOf = async (selection: Selection, after: string | null = null) => {
+    const items = await collect(openDirectory(tempDir(), selection).items(after));
+    return items.map(({ uri }) => uri.replace(`${tempDir()}/`, ""));
+  };
+
+  it("gives files depth first, in the byte order of names, whatever order they were made in", async () => {
+    await write("b/2.jpg", "a.jpg", "b/1.jpg", "B.jpg", "b.jpg", "é.jpg");
+    assert.deepEqual(await namesOf(all), ["B.jpg", "a.jpg", "b/1.jpg", "b/2.jpg", "b.jpg", "é.jpg"]);
+  });
+
+  it("goes on after any item, also when that item is gone and others have come", async () => {
+    await write("a.jpg", "b/1.jpg", "b/2.jpg", "c.jpg");
+    const items = await collect(openDirectory(tempDir(), all).items(null));
+    for (const [i, { token }] of items.entries()) {
+      assert.deepEqual(await namesOf(all, token), ["a.jpg", "b/1.jpg", "b/2.jpg", "c.jpg"].slice(i + 1));
+    }
+    await write("b/15.jpg", "aa.jpg");
+    const afterMissing = Buffer.from("b/12.jpg").toString("base64");
+    assert.deepEqual(await namesOf(all, afterMissing), ["b/15.jpg", "b/2.jpg", "c.jpg"]);
+  });
+
+  it("takes known image extensions in any case, and counts the others", async () => {
+    await write("a.JPEG", "b.Png", "c.txt", "d", ".hidden.webp", "sub.jpg/e.gif");
+    const source = openDirectory(tempDir(), images);
+    const items = await collect(source.items(null));
+    assert.deepEqual(items.map(({ uri }) => uri.replace(`${tempDir()}/`, "")), [".hidden.webp", "a.JPEG", "b.Png", "sub.jpg/e.gif"]);
+    assert.deepEqual(source.leftOut(), { "no image extension": 2 });
+  });
+
+  it("applies include and exclude globs, without a slash to the name alone", async () => {
+    await write("a.jpg", "x/a.jpg", "x/y/b.jpg", "notes.txt");
+    assert.deepEqual(await namesOf({ ...images, include: ["a.*"] }), ["a.jpg", "x/a.jpg"]);
+    assert.deepEqual(await namesOf({ ...images, include: ["x/**"] }), ["x/a.jpg", "x/y/b.jpg"]);
+    assert.deepEqual(await namesOf({ ...images, include: ["*.txt"] }), ["notes.txt"]);
+    assert.deepEqual(await namesOf({ ...images, exclude: ["x/y/**"] }), ["a.jpg", "x/a.jpg"]);
+  });
+
+  it("keeps names that are not UTF-8, hold newlines or look like patterns", async () => {
+    await write(Buffer.from([0xff, 0x2e, 0x6a, 0x70, 0x67]), "[n=-1].jpg", "a\nb.jpg");
+    const uris = (await collect(openDirectory(tempDir(), images).items(null))).map(({ uri }) => uri);
+    assert.deepEqual(uris, [`${tempDir()}/[n=-1].jpg`, `${tempDir()}/a\nb.jpg`, `file://${tempDir()}/%FF.jpg`]);
+  });
+
+  it("takes links to files and broken links as items, and does not follow links to directories", async () => {
+    await write("real/a.jpg");
+    await symlink(join(tempDir(), "real/a.jpg"), join(tempDir(), "link.jpg"));
+    await symlink(join(tempDir(), "nowhere"), join(tempDir(), "broken.jpg"));
+    await symlink(tempDir(), join(tempDir(), "loop.jpg"));
+    assert.deepEqual(await namesOf(images), ["broken.jpg", "link.jpg", "real/a.jpg"]);
+  });
+
+  it("names a directory that cannot be read", async () => {
+    const missing = openDirectory(join(tempDir(), "gone"), images);
+    await assert.rejects(collect(missing.items(null)), { code: "RUN_SOURCE_UNREADABLE", message: /gone/ });
+  });
+});

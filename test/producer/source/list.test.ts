@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import fc from "fast-check";
+import { openList } from "../../../src/producer/source/list.js";
+import { collect, useTempDir } from "../../support/temp-dir.js";
+
+describe("producer/source/list", () => {
+  const tempDir = useTempDir();
+  const listOf = async (content: string | Buffer) => {
+    const path = join(tempDir(), "list.txt");
+    await writeFile(path, content);
+    return openList(path);
+  };
+  const itemsOf = async (content: string | Buffer) => collect((await listOf(content)).items(null));
+
+  it("resolves relative paths against the list's directory, and normalises", async () => {
+    const items = await itemsOf("a.jpg\n./x/../b.jpg\n/c//d.jpg\nfile:///e%20f.jpg\nhttps://h/i.jpg\n");
+    const dir = tempDir();
+    assert.deepEqual(
+      items.map(({ uri, line }) => [line, uri]),
+      [[1, `${dir}/a.jpg`], [2, `${dir}/b.jpg`], [3, "/c/d.jpg"], [4, "/e f.jpg"], [5, "https://h/i.jpg"]],
+    );
+  });
+
+  it("takes CRLF, a missing last line end, and leaves blank lines with the line numbers kept", async () => {
+    const source = await listOf("/a\r\n\r\n  \n/b");
+    const items = await collect(source.items(null));
+    assert.deepEqual(items.map(({ uri, line }) => [line, uri]), [[1, "/a"], [4, "/b"]]);
+    assert.deepEqual(source.leftOut(), { "blank line": 2 });
+  });
+
+  it("pins a line that cannot be an item as one that fails, with its number", async () => {
+    const items = await itemsOf(`/ok\n/a\0b\n/${"x".repeat(70_000)}\nfile:relative\n/end`);
+    assert.deepEqual(
+      items.map(({ failure }) => failure?.code ?? "ok"),
+      ["ok", "ITEM_INVALID", "ITEM_INVALID", "ITEM_INVALID", "ok"],
+    );
+    assert.match(items[2]?.failure?.message ?? "", /line 3: it is longer than 65536 bytes/);
+    assert.ok((items[2]?.uri.length ?? 0) <= 1024);
+  });
+
+  it("keeps paths that are not UTF-8", async () => {
+    const [item] = await itemsOf(Buffer.from([0x2f, 0xff, 0x0a]));
+    assert.equal(item?.uri, "file:///%FF");
+  });
+
+  it("goes on after any item as if it had not been interrupted", async () => {
+    const line = fc.oneof(fc.constantFrom("", " ", "/a", "b c", "é"), fc.string({ maxLength: 30 }).map((s) => s.replaceAll("\n", "")));
+    await fc.assert(
+      fc.asyncProperty(fc.array(line, { maxLength: 12 }), fc.constantFrom("\n", "\r\n"), async (lines, end) => {
+        const source = await listOf(lines.join(end));
+        const items = await collect(source.items(null));
+        for (const [i, { token }] of items.entries()) assert.deepEqual(await collect(source.items(token)), items.slice(i + 1));
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it("holds no more of a line without an end than shows that it is too long", async () => {
+    const before = process.memoryUsage().arrayBuffers;
+    const items = await itemsOf(Buffer.alloc(64 * 2 ** 20, 0x61));
+    assert.equal(items[0]?.failure?.code, "ITEM_INVALID");
+    assert.ok(process.memoryUsage().arrayBuffers - before < 200 * 2 ** 20);
+  });
+});
