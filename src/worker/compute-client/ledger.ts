@@ -1,0 +1,97 @@
+/**
+ * The images that a compute client owes an answer: which goes to the child next, and who is to blame when the child dies.
+ * Pure bookkeeping, no process and no clock; `client` is its only caller.
+ *
+ * An image is queued, in flight, or a suspect. Where a child dies with images in flight, any of them may be the cause, so
+ * all become suspects, and suspects are sent one at a time. A suspect that is answered is cleared. A child that dies with
+ * a suspect in it has named its killer: that image is the culprit, and the suspects left over go back to the queue. An image
+ * that was alone in a child by chance is a suspect first, too, since a process may also be killed from outside.
+ */
+
+/** An image under way. */
+export interface Ledger<T extends object> {
+  add(image: T): void;
+  /** The next image that may be sent now, which is in flight from then on; null where none may. */
+  send(): { readonly id: number; readonly image: T } | null;
+  /** Takes an answered image out; null where it is not in flight, as an answer may cross with a death. */
+  settle(id: number): T | null;
+  /** The child died by itself. Returns the culprit where it is known. */
+  bury(): T | null;
+  /** The child was ended because of `id`, which is returned; all others that were in flight are queued again, unsuspected. */
+  convict(id: number): T | null;
+  readonly inFlight: number;
+  /** Empties the ledger. */
+  drain(): readonly T[];
+}
+
+interface Books<T> {
+  queued: T[];
+  suspects: T[];
+  /** By id, in order of sending. */
+  readonly inFlight: Map<number, T>;
+  /** Whether the one image in flight is a suspect. */
+  onTrial: boolean;
+  lastId: number;
+}
+
+/** A ledger that lets at most `limit` images be in flight. */
+export function createLedger<T extends object>(limit: number): Ledger<T> {
+  const books: Books<T> = { queued: [], suspects: [], inFlight: new Map(), onTrial: false, lastId: 0 };
+  return {
+    add: (image) => void books.queued.push(image),
+    send: () => (books.onTrial || books.inFlight.size >= limit ? null : sendNext(books)),
+    settle(id) {
+      const image = books.inFlight.get(id) ?? null;
+      books.inFlight.delete(id);
+      if (books.inFlight.size === 0) books.onTrial = false;
+      return image;
+    },
+    bury: () => (books.onTrial ? findGuilty(books) : suspectAll(books)),
+    convict(id) {
+      const culprit = books.inFlight.get(id) ?? null;
+      books.inFlight.delete(id);
+      books.queued = [...recall(books), ...books.queued];
+      return culprit;
+    },
+    get inFlight() {
+      return books.inFlight.size;
+    },
+    drain() {
+      const all = [...recall(books), ...books.suspects, ...books.queued];
+      books.queued = [];
+      books.suspects = [];
+      return all;
+    },
+  };
+}
+
+function sendNext<T>(books: Books<T>): { id: number; image: T } | null {
+  const isTrial = books.suspects.length > 0;
+  if (isTrial && books.inFlight.size > 0) return null;
+  const image = isTrial ? books.suspects.shift() : books.queued.shift();
+  if (image === undefined) return null;
+  books.onTrial = isTrial;
+  books.lastId += 1;
+  books.inFlight.set(books.lastId, image);
+  return { id: books.lastId, image };
+}
+
+/** Takes everything back from the child, oldest first. */
+function recall<T>(books: Books<T>): T[] {
+  const images = [...books.inFlight.values()];
+  books.inFlight.clear();
+  books.onTrial = false;
+  return images;
+}
+
+function suspectAll<T>(books: Books<T>): null {
+  books.suspects = [...recall(books), ...books.suspects];
+  return null;
+}
+
+function findGuilty<T>(books: Books<T>): T | null {
+  const [culprit] = recall(books);
+  books.queued = [...books.suspects, ...books.queued];
+  books.suspects = [];
+  return culprit ?? null;
+}

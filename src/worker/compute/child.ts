@@ -1,0 +1,93 @@
+/**
+ * Entry of the compute child, the process that touches untrusted bytes and native code. Forked by `compute-client` with an
+ * IPC channel, no environment and no secrets; it opens no connection and writes no file. Its main thread decodes and talks,
+ * its engine thread infers. It has no state worth saving: it ends by being killed, at the latest when its parent is gone.
+ */
+import { LabelmillError, messageOf } from "../../shared/errors.js";
+import { findModel } from "../model/catalog.js";
+import { readManifest } from "../model/store.js";
+import type { TopK } from "../model/top-k.js";
+import { succeeded } from "../outcome.js";
+import { type BatchedImage, createBatcher } from "./batch.js";
+import { type Decoder, openDecoder } from "./decode.js";
+import { createDecodeQueue, type DecodeQueue } from "./decode-queue.js";
+import { type BatchOutput, type EngineThread, startEngineThread } from "./engine-client.js";
+import { type ComputeSettings, type FromChild, type ImageResult, inputBytes, type ToChild } from "./protocol.js";
+import { createTally } from "./tally.js";
+
+/** The channel closes when the parent ends, however it ends. Not `exit`, which waits for a model call to return. */
+process.once("disconnect", () => process.kill(process.pid, "SIGKILL"));
+process.once("uncaughtException", sayFatal);
+process.once("message", (message: ToChild) => {
+  if (message.type !== "start") throw new Error(`Expected the first message to be start, got ${message.type}`);
+  start(message.settings).catch(sayFatal);
+});
+
+function send(message: FromChild): void {
+  // False only says that the channel's buffer is long; a closed channel ends this process anyway.
+  process.send?.(message);
+}
+
+function sayFatal(thrown: unknown): void {
+  const known = thrown instanceof LabelmillError;
+  const error = known ? thrown : new LabelmillError("ENGINE_FAILED", { reason: messageOf(thrown) });
+  const message: FromChild = { type: "fatal", code: error.code, message: messageOf(error) };
+  process.send?.(message, () => process.kill(process.pid, "SIGKILL"));
+}
+
+async function start(settings: ComputeSettings): Promise<void> {
+  const { preprocess } = findModel((await readManifest(settings.modelDir)).name);
+  const decoder = openDecoder({ preprocess, maxPixels: settings.maxPixels });
+  const engine = await startEngineThread(settings);
+  const accept = connect(settings, decoder, engine);
+  process.on("message", (message: ToChild) => {
+    if (message.type !== "image") throw new Error(`Expected a message of type image, got ${message.type}`);
+    accept(message.id, message.bytes);
+  });
+  send({ type: "ready", report: engine.report });
+}
+
+/** The way of one image through this process: decode queue, batch, engine, results. Returns its entrance. */
+function connect(settings: ComputeSettings, decoder: Decoder, engine: EngineThread): DecodeQueue["push"] {
+  const tally = createTally();
+  const sendResults = (results: readonly ImageResult[]): void =>
+    send({ type: "results", results, times: tally.take() });
+  const batcher = createBatcher({
+    batchSize: settings.batchSize,
+    maxWaitMs: settings.maxWaitMs,
+    imageBytes: inputBytes,
+    run: async (pixels, images) => {
+      const output = await engine.infer({ pixels, n: images.length });
+      tally.addBatch(output.inferMs, images.length);
+      sendResults(images.map((image, index) => toResult(image, index, output, engine.report.embeddingWidth)));
+      return output.pixels;
+    },
+    onFailed: sayFatal,
+  });
+  const queue = createDecodeQueue({
+    decoder,
+    concurrency: settings.decodeConcurrency,
+    itemTimeoutMs: settings.itemTimeoutMs,
+    onDone: (id, outcome, decodeMs) => {
+      tally.addDecode(decodeMs);
+      if (outcome.ok) {
+        const { pixels, ...described } = outcome.value;
+        batcher.add({ id, ...described }, pixels);
+      } else {
+        batcher.drop();
+        sendResults([{ id, outcome }]);
+      }
+    },
+    onOverdue: (id) => send({ type: "overdue", id }),
+  });
+  return (id, bytes) => {
+    batcher.expect();
+    queue.push(id, bytes);
+  };
+}
+
+function toResult({ id, ...image }: BatchedImage, index: number, output: BatchOutput, width: number): ImageResult {
+  const { indices, scores } = output.top[index] as TopK;
+  const embedding = output.embeddings.subarray(index * width, (index + 1) * width);
+  return { id, outcome: succeeded({ ...image, topIndices: indices, topScores: scores, embedding }) };
+}

@@ -1,0 +1,96 @@
+/**
+ * What the consumer and its compute child say to each other over the child's IPC channel (structured clone, so byte
+ * arrays cross as copies). The child never learns a uri, a run or a secret: it gets numbered bytes, it gives numbered
+ * predictions.
+ */
+import { LabelmillError, type RunErrorCode } from "../../shared/errors.js";
+import type { Outcome } from "../outcome.js";
+
+/** How the child is to work; sent once, first. */
+export interface ComputeSettings {
+  /** Directory of the imported model in the cache; see `model/store`. */
+  readonly modelDir: string;
+  /** Expected digest; loading anything else is refused. */
+  readonly modelSha256: string;
+  readonly engine: "onnx";
+  readonly precision: "fp32";
+  /** Most images in one model call. */
+  readonly batchSize: number;
+  /** Longest time that a decoded image waits for its batch to fill, in milliseconds. */
+  readonly maxWaitMs: number;
+  /** Images decoded at once; also sizes the child's thread pool. */
+  readonly decodeConcurrency: number;
+  /** Threads of one model call. */
+  readonly engineThreads: number;
+  /** Longest time one decode may take, in milliseconds, before the child reports it as overdue. */
+  readonly itemTimeoutMs: number;
+  readonly maxPixels: number;
+  readonly topK: number;
+}
+
+/** What the model says of one image. */
+export interface Prediction {
+  /** Size as displayed (after EXIF orientation), in pixels. */
+  readonly width: number;
+  readonly height: number;
+  /** Container or codec as sniffed from the bytes: `jpeg`, `png`, `webp`, `gif`, `tiff`, `avif`, … */
+  readonly format: string;
+  /** Class indices of the `topK` largest probabilities, best first; equal scores by index. */
+  readonly topIndices: readonly number[];
+  /** Softmax probabilities, same order, 0 to 1. */
+  readonly topScores: readonly number[];
+  /** Pooled features, float32, as long as the model is wide (2,048 for ResNet-50). */
+  readonly embedding: Float32Array;
+}
+
+/** Where the child's time went since its last report. Decodes run side by side, so `decodeMs` may exceed the time passed. */
+export interface StageTimes {
+  readonly decodeMs: number;
+  readonly inferMs: number;
+  readonly batches: number;
+  readonly images: number;
+}
+
+/** What runs inside the child, as checked after load (never as merely asked for). */
+export interface EngineReport {
+  /** For example `onnx/cpu`. */
+  readonly engine: string;
+  readonly embeddingWidth: number;
+  readonly loadMs: number;
+}
+
+export type ToChild =
+  | { readonly type: "start"; readonly settings: ComputeSettings }
+  | { readonly type: "image"; readonly id: number; readonly bytes: Uint8Array };
+
+export type FromChild =
+  | { readonly type: "ready"; readonly report: EngineReport }
+  | { readonly type: "results"; readonly results: readonly ImageResult[]; readonly times: StageTimes }
+  /** The decode of `id` is over its time; the parent kills the child. */
+  | { readonly type: "overdue"; readonly id: number }
+  /** The child cannot work at all; it exits after this. The message is whole, its template already filled. */
+  | { readonly type: "fatal"; readonly code: RunErrorCode; readonly message: string };
+
+export interface ImageResult {
+  readonly id: number;
+  readonly outcome: Outcome<Prediction>;
+}
+
+/** A decoded image, ready for a batch. */
+export interface DecodedImage {
+  readonly width: number;
+  readonly height: number;
+  readonly format: string;
+  /** `[height, width, 3]` uint8, RGB, of the model's input size. */
+  readonly pixels: Uint8Array;
+}
+
+/** Bytes of one image as the engines take it: 224 x 224 RGB, see the `Engine` port. */
+export const inputBytes = 224 * 224 * 3;
+
+/** The error of `code` whose message was made, from the same table, in another process or thread. */
+export function errorFromAfar(code: RunErrorCode, message: string): LabelmillError {
+  const error = new LabelmillError(code);
+  error.message = message;
+  return error;
+}

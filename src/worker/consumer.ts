@@ -1,0 +1,209 @@
+/**
+ * The consumer: decides which run's chunk is next, keeps the locks of the chunks in hand, and acknowledges them. It knows
+ * nothing of images. A chunk in hand is in one of these states:
+ *
+ *   taken ── served, counted ──> acknowledged (off the queue)
+ *     ├──── lock lost ─────────> abandoned: its work is cancelled, whoever has the lock now does it
+ *     ├──── not a job of ours ─> refused: off the queue, with an alarm; the producer queues the chunk again
+ *     ├──── drain time over ───> given back, for any worker to take at once
+ *     └──── infrastructure ────> given back, and the consumer ends with the error
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { LabelmillError, messageOf } from "../shared/errors.js";
+import { type ChunkRef, parseChunkRef } from "../shared/job.js";
+import type { Log } from "../shared/log.js";
+import type { RunQueue, TakenChunk } from "./run-queue.js";
+
+/** One worker's turn at a chunk. */
+export interface ChunkTurn {
+  /** Ranks the chunks of this process, oldest first. */
+  readonly order: number;
+  /** How many workers have taken the chunk, this one included. */
+  readonly attempt: number;
+  /** Aborts when the lock is lost or the time to drain is over. */
+  readonly signal: AbortSignal;
+}
+
+/** A run that this worker serves. */
+export interface ServedRun {
+  readonly runId: string;
+  readonly queue: RunQueue;
+  /**
+   * Makes the chunk's part, or finds it, and counts it. Rejects with `signal.reason` when aborted, else for
+   * infrastructure only.
+   */
+  serve(chunk: ChunkRef, turn: ChunkTurn): Promise<void>;
+  /** Called once no chunk of the run is in hand any more. */
+  close(): Promise<void>;
+}
+
+export interface ConsumerSettings {
+  /** The runs to serve now; called about once a second. A run that it no longer returns is closed. */
+  readonly findRuns: () => Promise<readonly ServedRun[]>;
+  readonly chunksInFlight: number;
+  readonly lockMs: number;
+  readonly log: Log;
+}
+
+export interface Consumer {
+  /** Resolves after `drain`; rejects with the infrastructure error that ended the consumer. */
+  readonly ended: Promise<void>;
+  /** Takes no more; resolves when the chunks in hand are done, or after `timeoutMs` given back. */
+  drain(timeoutMs: number): Promise<void>;
+}
+
+const findRunsEveryMs = 1_000;
+const shortestIdleMs = 20;
+const longestIdleMs = 500;
+
+/** Starts consuming. */
+export function startConsumer(settings: ConsumerSettings): Consumer {
+  const stop = new AbortController();
+  const giveUp = new AbortController();
+  const inHand = new Map<Promise<void>, ServedRun>();
+  const scheduler = createScheduler(settings.findRuns, (run) => [...inHand.values()].includes(run));
+  let failed: { error: unknown } | null = null;
+  let order = 0;
+
+  const start = ({ run, taken }: NextChunk) => {
+    order += 1;
+    const work = serveTaken(run, taken, order, giveUp.signal, settings)
+      .catch((error: unknown) => {
+        failed ??= { error };
+        stop.abort();
+      })
+      .finally(() => inHand.delete(work));
+    inHand.set(work, run);
+  };
+
+  const loop = async () => {
+    let idleMs = shortestIdleMs;
+    while (!stop.signal.aborted) {
+      await scheduler.refresh();
+      const next = inHand.size < settings.chunksInFlight ? await scheduler.takeNext() : null;
+      if (next !== null) {
+        start(next);
+        idleMs = shortestIdleMs;
+        continue;
+      }
+      await Promise.race([...inHand.keys(), pause(idleMs, stop.signal)]);
+      idleMs = Math.min(idleMs * 2, longestIdleMs);
+    }
+  };
+
+  const ended = loop()
+    .catch((error: unknown) => {
+      failed ??= { error };
+    })
+    .then(async () => {
+      await Promise.all(inHand.keys());
+      await scheduler.close();
+      if (failed !== null) throw failed.error;
+    });
+  // Awaited by the caller, perhaps later than it rejects.
+  ended.catch(() => {});
+  return {
+    ended,
+    async drain(timeoutMs) {
+      stop.abort();
+      const timer = setTimeout(() => giveUp.abort(new DrainTimeout()), timeoutMs);
+      await ended.finally(() => clearTimeout(timer));
+    },
+  };
+}
+
+interface NextChunk {
+  readonly run: ServedRun;
+  readonly taken: TakenChunk;
+}
+
+/** Which run's chunk is next: the run that this process has served least, so that equal runs share it evenly. */
+function createScheduler(findRuns: () => Promise<readonly ServedRun[]>, isInHand: (run: ServedRun) => boolean) {
+  const served = new Map<ServedRun, number>();
+  let current: readonly ServedRun[] = [];
+  let refreshAtMs = 0;
+  return {
+    async refresh(): Promise<void> {
+      if (Date.now() < refreshAtMs) return;
+      current = await findRuns();
+      refreshAtMs = Date.now() + findRunsEveryMs;
+      // A new run starts level with the others, else it would be served alone until it has caught up.
+      const level = Math.min(...served.values());
+      for (const run of current) if (!served.has(run)) served.set(run, Number.isFinite(level) ? level : 0);
+      for (const run of served.keys()) {
+        if (current.includes(run) || isInHand(run)) continue;
+        served.delete(run);
+        await run.close();
+      }
+    },
+    async takeNext(): Promise<NextChunk | null> {
+      const count = (run: ServedRun) => served.get(run) ?? 0;
+      for (const run of [...current].sort((a, b) => count(a) - count(b))) {
+        const taken = await run.queue.take();
+        if (taken === null) continue;
+        served.set(run, count(run) + 1);
+        return { run, taken };
+      }
+      return null;
+    },
+    async close(): Promise<void> {
+      for (const run of served.keys()) await run.close();
+    },
+  };
+}
+
+/** The time to finish is over: what is in hand goes back. */
+class DrainTimeout extends Error {}
+/** The lock of a chunk is gone, so its work is no longer ours. */
+class LockLost extends Error {}
+
+async function serveTaken(
+  run: ServedRun,
+  taken: TakenChunk,
+  order: number,
+  giveUp: AbortSignal,
+  { lockMs, log }: ConsumerSettings,
+): Promise<void> {
+  const lock = keepLock(taken, lockMs, log);
+  const about = { runId: run.runId, jobId: taken.jobId };
+  try {
+    const chunk = parseChunkRef(run.runId, taken.jobId, taken.data);
+    await run.serve(chunk, { order, attempt: taken.attempt, signal: AbortSignal.any([lock.signal, giveUp]) });
+    await taken.acknowledge();
+  } catch (error) {
+    if (lock.signal.aborted || error instanceof LockLost) {
+      log.warn("lost the lock of a chunk; its next owner does it", about);
+    } else if (error instanceof LabelmillError && error.code === "RUN_JOB_INVALID") {
+      log.error(error.message, about);
+      await taken.acknowledge();
+    } else {
+      await taken.giveBack().catch((e: unknown) => log.warn("could not give a chunk back", { ...about, error: messageOf(e) }));
+      if (!(error instanceof DrainTimeout)) throw error;
+      log.info("gave a chunk back", about);
+    }
+  } finally {
+    lock.release();
+  }
+}
+
+/** Renews a lock three times in its lifetime until released; its signal aborts when the lock is lost. */
+function keepLock(taken: TakenChunk, lockMs: number, log: Log): { signal: AbortSignal; release(): void } {
+  const lost = new AbortController();
+  let renewedMs = Date.now();
+  const renew = async () => {
+    try {
+      if (!(await taken.renewLock())) return lost.abort(new LockLost());
+      renewedMs = Date.now();
+    } catch (error) {
+      log.warn("could not renew the lock of a chunk", { jobId: taken.jobId, error: messageOf(error) });
+      if (Date.now() - renewedMs > lockMs) lost.abort(new LockLost());
+    }
+  };
+  const timer = setInterval(() => void renew(), lockMs / 3);
+  return { signal: lost.signal, release: () => clearInterval(timer) };
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  // Aborting only ends the pause early.
+  await sleep(ms, undefined, { signal }).catch(() => {});
+}

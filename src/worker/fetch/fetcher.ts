@@ -1,0 +1,20 @@
+import type { Outcome } from "../outcome.js";
+
+/** The encoded bytes of one item, whole, and what its place says of them. */
+export interface FetchedBytes {
+  readonly bytes: Uint8Array;
+  /** Lower-case hex digest of `bytes`. */
+  readonly sha256: string;
+  /** The server's or store's tag, null where the place has none (files). */
+  readonly etag: string | null;
+  readonly modifiedAt: Date | null;
+}
+
+/** The port: gets the bytes behind a uri. Adapters are the other files of this folder; `open-fetcher` chooses one. */
+export interface Fetcher {
+  /**
+   * Resolves for every uri, whatever is there: a missing, forbidden, oversized or unreadable one is a failure value.
+   * Rejects with `signal.reason` when aborted, and for nothing else.
+   */
+  fetch(uri: string, signal: AbortSignal): Promise<Outcome<FetchedBytes>>;
+}

@@ -1,0 +1,154 @@
+/**
+ * Fetches local files, and only those that a worker may read. It defends against what a list of paths can hold: links out
+ * of the allowed roots, FIFOs and devices (opening one may block or act), files that grow while they are read, and names
+ * that are not UTF-8. It is not a sandbox against another process of the same user, beyond checking the opened descriptor
+ * again. Called by `open-fetcher` alone.
+ */
+import { createHash } from "node:crypto";
+import { constants, type Stats } from "node:fs";
+import { type FileHandle, open, readlink, realpath, stat } from "node:fs/promises";
+import { type Failure, failure, messageOf, systemCode } from "../../shared/errors.js";
+import { pathOfUri } from "../../shared/file-uri.js";
+import { failedWith, type Outcome, succeeded } from "../outcome.js";
+import type { FetchedBytes, Fetcher } from "./fetcher.js";
+
+export interface FileFetcherOptions {
+  /** Real paths, as bytes, that a file must lie below. */
+  readonly roots: readonly Buffer[];
+  readonly maxItemBytes: number;
+}
+
+/** The first read of a file that reports no size (some network and virtual file systems do), in bytes. */
+const smallestReadBytes = 64 * 1024;
+/** Never follows a link put in the file's place after the checks, never waits for a FIFO's writer. */
+const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/** Thrown and caught inside this file: the checks read as a sequence, their failures are values outside. */
+class Refused extends Error {
+  readonly failure: Failure;
+
+  constructor(refusal: Failure) {
+    super(refusal.message);
+    this.failure = refusal;
+  }
+}
+
+/** A fetcher of absolute paths and local `file:` uris. Etags are null: a file has none. */
+export function createFileFetcher(options: FileFetcherOptions): Fetcher {
+  return {
+    async fetch(uri, signal) {
+      signal.throwIfAborted();
+      try {
+        return await fetchFile(uri, options, signal);
+      } catch (thrown) {
+        signal.throwIfAborted();
+        return failedWith(thrown instanceof Refused ? thrown.failure : systemFailure(uri, thrown));
+      }
+    },
+  };
+}
+
+async function fetchFile(
+  uri: string,
+  options: FileFetcherOptions,
+  signal: AbortSignal,
+): Promise<Outcome<FetchedBytes>> {
+  const named = pathOfUri(uri);
+  if (named === null) return failedWith(failure("FETCH_UNSUPPORTED", { uri }));
+  // Node refuses such a path by throwing a usage error; no file has such a name.
+  if (named.includes(0)) return failedWith(failure("POLICY_PATH", { uri, reason: "its name holds a NUL byte" }));
+  const path = await realpath(named, { encoding: "buffer" });
+  requireBelowRoot(uri, path, options.roots);
+  requireRegular(uri, await stat(path));
+  const handle = await open(path, openFlags);
+  try {
+    const stats = await handle.stat();
+    requireRegular(uri, stats);
+    await requireOpenedBelowRoot(uri, handle, options.roots);
+    const bytes = await readWhole(uri, handle, stats.size, options.maxItemBytes, signal);
+    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    return succeeded({ bytes, sha256, etag: null, modifiedAt: stats.mtime });
+  } finally {
+    await handle.close();
+  }
+}
+
+function requireBelowRoot(uri: string, path: Buffer, roots: readonly Buffer[]): void {
+  if (roots.some((root) => isBelow(root, path))) return;
+  throw new Refused(failure("POLICY_PATH", { uri, reason: "it lies outside the allowed directories" }));
+}
+
+function isBelow(root: Buffer, path: Buffer): boolean {
+  if (!path.subarray(0, root.length).equals(root)) return false;
+  const slash = 0x2f;
+  return path.length === root.length || root.at(-1) === slash || path[root.length] === slash;
+}
+
+function requireRegular(uri: string, stats: Stats): void {
+  if (!stats.isFile()) throw new Refused(failure("POLICY_PATH", { uri, reason: `it is ${kindOf(stats)}` }));
+}
+
+function kindOf(stats: Stats): string {
+  if (stats.isDirectory()) return "a directory";
+  if (stats.isFIFO()) return "a FIFO";
+  if (stats.isSocket()) return "a socket";
+  return stats.isCharacterDevice() || stats.isBlockDevice() ? "a device" : "not a file";
+}
+
+/**
+ * Asks the kernel where the opened file really is, as a directory above it may have become a link since the path was
+ * resolved. Where there is no /proc (other systems, some containers) the earlier checks have to do.
+ */
+async function requireOpenedBelowRoot(uri: string, handle: FileHandle, roots: readonly Buffer[]): Promise<void> {
+  let opened: Buffer;
+  try {
+    opened = await readlink(`/proc/self/fd/${handle.fd}`, { encoding: "buffer" });
+  } catch (thrown) {
+    if (systemCode(thrown) === "ENOENT" || systemCode(thrown) === "EACCES") return;
+    throw thrown;
+  }
+  requireBelowRoot(uri, opened, roots);
+}
+
+/** Reads to the end of the file, which may have grown since `size` was taken, but never past the limit. */
+async function readWhole(
+  uri: string,
+  handle: FileHandle,
+  size: number,
+  limit: number,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const tooLarge = (bytes: number): Refused => new Refused(failure("FETCH_TOO_LARGE", { uri, bytes, limit }));
+  if (size > limit) throw tooLarge(size);
+  // One byte more than expected, so that the end of an ordinary file shows without a second buffer.
+  let buffer = Buffer.allocUnsafeSlow(Math.min(limit, Math.max(size, smallestReadBytes)) + 1);
+  let length = 0;
+  for (;;) {
+    signal.throwIfAborted();
+    const { bytesRead } = await handle.read(buffer, length, buffer.length - length, length);
+    if (bytesRead === 0) return buffer.subarray(0, length);
+    length += bytesRead;
+    if (length > limit) throw tooLarge(length);
+    if (length === buffer.length) buffer = Buffer.concat([buffer], Math.min(limit + 1, length * 2));
+  }
+}
+
+function systemFailure(uri: string, thrown: unknown): Failure {
+  switch (systemCode(thrown)) {
+    case "ENOENT":
+    case "ENOTDIR":
+    case "ENAMETOOLONG":
+      return failure("FETCH_NOT_FOUND", { uri });
+    case "EACCES":
+    case "EPERM":
+      return failure("FETCH_DENIED", { uri });
+    case "ELOOP":
+      return failure("POLICY_PATH", { uri, reason: "its links lead in a circle, or it became a link" });
+    case "ENXIO":
+    case "EISDIR":
+      return failure("POLICY_PATH", { uri, reason: "it was replaced by something that is not a file" });
+    default:
+      // Node appends the call and the path (", open '/…'"); the template has the uri already.
+      return failure("FETCH_FAILED", { uri, reason: messageOf(thrown).replace(/, \w+( '.*)?$/s, "") });
+  }
+}

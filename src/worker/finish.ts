@@ -1,0 +1,53 @@
+import type { RunHead } from "../dataset/run-head.js";
+import type { Storage } from "../dataset/storage/storage.js";
+import { type Summary, writeSummary } from "../dataset/summary.js";
+import type { Redis } from "../shared/redis.js";
+import { completeRun, type RunRecord, type StageBusy } from "../shared/run-record.js";
+
+export interface FinishContext {
+  readonly redis: Redis;
+  readonly head: RunHead;
+  readonly storage: Storage;
+}
+
+/**
+ * Writes the summary of a run whose every chunk is counted, and ends its record. Level-triggered: any process may call it
+ * at any time, and again; for a run that is not so far it does nothing and returns null.
+ */
+export async function finishRun(record: RunRecord, { redis, head, storage }: FinishContext): Promise<Summary | null> {
+  if (record.state !== "finalizing" && record.state !== "completed") return null;
+  const summary = await writeSummary(storage, summarize(record, head));
+  await completeRun(redis, head);
+  return summary;
+}
+
+function summarize(record: RunRecord, { runId, identity }: RunHead): Summary {
+  const seconds = ((record.committedAtMs ?? record.createdAtMs) - record.createdAtMs) / 1000;
+  return {
+    runId,
+    status: "completed",
+    items: record.items,
+    ok: record.ok,
+    failed: record.failed,
+    failuresByCode: record.failuresByCode,
+    seconds: round(seconds),
+    imagesPerSecond: seconds > 0 ? round(record.made / seconds) : 0,
+    engines: record.engines,
+    precision: identity.precision,
+    model: identity.model,
+    modelSha256: identity.modelSha256,
+    boundBy: busiestStage(record.busy),
+    out: record.out,
+  };
+}
+
+const stageNames = { fetchMs: "fetch", decodeMs: "decode", inferMs: "inference" } as const;
+
+function busiestStage(busy: StageBusy): string | null {
+  const [stage, ms] = (Object.entries(busy) as [keyof StageBusy, number][]).reduce((a, b) => (b[1] > a[1] ? b : a));
+  return ms > 0 ? stageNames[stage] : null;
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}

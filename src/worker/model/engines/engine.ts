@@ -1,0 +1,18 @@
+/** One call's answer, row-major, for `n` images. */
+export interface EngineOutput {
+  /** `[n, embeddingWidth]` float32: globally average-pooled features. */
+  readonly embeddings: Float32Array;
+  /** `[n, classes]` float32, before softmax. */
+  readonly logits: Float32Array;
+}
+
+/** The port: what executes a model. Adapters are the other files of this folder; `open-engine` chooses one. */
+export interface Engine {
+  /** What really runs, as read back after load: `onnx/cpu`. */
+  readonly name: string;
+  readonly embeddingWidth: number;
+  readonly classes: number;
+  /** Runs the model on `pixels`, `[n, 224, 224, 3]` uint8 RGB. Blocks or awaits; one call at a time. */
+  infer(pixels: Uint8Array, n: number): Promise<EngineOutput>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,85 @@
+import { findModel } from "./catalog.js";
+import { type ConvLayer, layersOf, type ResNetSpec } from "./spec.js";
+
+/** One line of `models summary`. */
+export interface SummaryLayer {
+  readonly name: string;
+  readonly kind: string;
+  /** Without the batch; channels first, as in torchsummary. */
+  readonly outputShape: readonly number[];
+  /** Numbers in the source's layout: weights, biases where it has them, and batch norm's four per channel. */
+  readonly sourceParams: number;
+  /** Numbers once batch norm is folded in: weights and biases. */
+  readonly foldedParams: number;
+}
+
+/** Sums over all layers. */
+export interface SummaryTotals {
+  readonly source: number;
+  /** Those of `source` that training moves: without batch norm's means and variances. torchvision counts these. */
+  readonly sourceTrainable: number;
+  readonly folded: number;
+}
+
+export interface ModelSummary {
+  readonly name: string;
+  readonly title: string;
+  readonly inputShape: readonly number[];
+  readonly layers: readonly SummaryLayer[];
+  readonly totals: SummaryTotals;
+}
+
+/** The layers and parameter counts of a model, computed from its spec. Throws MODEL_UNKNOWN. */
+export function summarizeModel(name: string): ModelSummary {
+  const { title, spec } = findModel(name);
+  return {
+    name,
+    title,
+    inputShape: [3, spec.inputSize, spec.inputSize],
+    layers: summaryLayersOf(spec),
+    totals: totalsOf(spec),
+  };
+}
+
+/** The layers that hold parameters or change the shape, in the order in which they run. */
+export function summaryLayersOf(spec: ResNetSpec): SummaryLayer[] {
+  const { convolutions, pooledSize, embeddingWidth } = layersOf(spec);
+  const [stem, ...others] = convolutions.map((conv) => convLine(conv, spec.convBias));
+  const fcParams = (embeddingWidth + 1) * spec.classes;
+  return [
+    ...(stem === undefined ? [] : [stem]),
+    {
+      name: "pool",
+      kind: "MaxPool 3x3/2",
+      outputShape: [spec.stemWidth, pooledSize, pooledSize],
+      sourceParams: 0,
+      foldedParams: 0,
+    },
+    ...others,
+    { name: "average", kind: "GlobalAveragePool", outputShape: [embeddingWidth], sourceParams: 0, foldedParams: 0 },
+    { name: "fc", kind: "Linear", outputShape: [spec.classes], sourceParams: fcParams, foldedParams: fcParams },
+  ];
+}
+
+/** The sums of `summaryLayersOf`. */
+export function totalsOf(spec: ResNetSpec): SummaryTotals {
+  const layers = summaryLayersOf(spec);
+  const source = layers.reduce((sum, layer) => sum + layer.sourceParams, 0);
+  const folded = layers.reduce((sum, layer) => sum + layer.foldedParams, 0);
+  const statistics = layersOf(spec).convolutions.reduce((sum, conv) => sum + 2 * conv.outChannels, 0);
+  return { source, sourceTrainable: source - statistics, folded };
+}
+
+function convLine(
+  { name, inChannels, outChannels, kernel, stride, outputSize }: ConvLayer,
+  hasBias: boolean,
+): SummaryLayer {
+  const weights = outChannels * inChannels * kernel * kernel;
+  return {
+    name,
+    kind: `Conv ${kernel}x${kernel}/${stride} + BatchNorm`,
+    outputShape: [outChannels, outputSize, outputSize],
+    sourceParams: weights + outChannels * (hasBias ? 5 : 4),
+    foldedParams: weights + outChannels,
+  };
+}

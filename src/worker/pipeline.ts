@@ -1,0 +1,42 @@
+import type { PinnedItem } from "../dataset/items.js";
+import type { PartCounts, Row } from "../dataset/row.js";
+import type { ChunkRef } from "../shared/job.js";
+import type { Prediction } from "./compute/protocol.js";
+import type { FetchedBytes } from "./fetch/fetcher.js";
+import type { Outcome } from "./outcome.js";
+
+/** An item with its bytes, or with the reason why it has none. */
+export interface FetchedItem {
+  readonly item: PinnedItem;
+  readonly fetched: Outcome<FetchedBytes>;
+}
+
+/** What is known of the bytes once they are let go. */
+export type FetchedFacts = Omit<FetchedBytes, "bytes"> & { readonly byteLength: number };
+
+/** An item with what the model says of it, or with the reason why it says nothing. */
+export interface PredictedItem {
+  readonly item: PinnedItem;
+  /** Null where the bytes were never got. */
+  readonly facts: FetchedFacts | null;
+  readonly prediction: Outcome<Prediction>;
+}
+
+/** The steps of a chunk's way. They keep the items' order and limit themselves; see `stages.ts`. */
+export interface Stages {
+  items(chunk: ChunkRef): Promise<readonly PinnedItem[]>;
+  fetch(items: readonly PinnedItem[]): AsyncIterable<FetchedItem>;
+  predict(items: AsyncIterable<FetchedItem>): AsyncIterable<PredictedItem>;
+  toRow(item: PredictedItem): Row;
+  commit(chunk: ChunkRef, rows: readonly Row[]): Promise<PartCounts>;
+}
+
+/** The way of a chunk: every item becomes one row, and the rows become one part. */
+export async function runChunk(chunk: ChunkRef, stages: Stages): Promise<PartCounts> {
+  const items = await stages.items(chunk);
+  const fetched = stages.fetch(items);
+  const predicted = stages.predict(fetched);
+  const rows: Row[] = [];
+  for await (const item of predicted) rows.push(stages.toRow(item));
+  return stages.commit(chunk, rows);
+}

@@ -1,0 +1,77 @@
+import { type Job, Worker } from "bullmq";
+import { queueName, runPrefix } from "../shared/job.js";
+import type { Log } from "../shared/log.js";
+import type { Redis } from "../shared/redis.js";
+
+/** A chunk in this worker's hands, under a lock that must be renewed. */
+export interface TakenChunk {
+  readonly jobId: string;
+  /** As it came from Redis: not checked yet. */
+  readonly data: unknown;
+  /** How often the chunk was taken, this time included. */
+  readonly attempt: number;
+  /** Renews the lock. False where it is lost: another worker may have the chunk. */
+  renewLock(): Promise<boolean>;
+  /** Takes the job off the queue. Rejects where the lock is lost. */
+  acknowledge(): Promise<void>;
+  /** Puts the job back for any worker to take at once. */
+  giveBack(): Promise<void>;
+}
+
+/** The consumer's end of a run's queue. */
+export interface RunQueue {
+  /** The next chunk, or null where none waits. */
+  take(): Promise<TakenChunk | null>;
+  close(): Promise<void>;
+}
+
+export interface RunQueueSettings {
+  readonly redis: Redis;
+  readonly runId: string;
+  readonly workerId: string;
+  /** A chunk whose lock was not renewed for this long goes back to the queue at the next check. */
+  readonly lockMs: number;
+  readonly log: Log;
+}
+
+/** Opens the queue and starts looking for chunks of workers that died. */
+export async function openRunQueue({ redis, runId, workerId, lockMs, log }: RunQueueSettings): Promise<RunQueue> {
+  const worker = new Worker(queueName, null, {
+    connection: redis,
+    prefix: runPrefix(runId),
+    autorun: false,
+    lockDuration: lockMs,
+    stalledInterval: lockMs,
+    // A chunk is never given up by the queue: a part decides about it, or the consumer does.
+    maxStalledCount: Number.MAX_SAFE_INTEGER,
+    skipLockRenewal: true,
+  });
+  worker.on("error", (error) => log.debug("queue connection", { runId, error: error.message }));
+  worker.on("stalled", (jobId) => log.warn("chunk of a silent worker goes back to the queue", { runId, jobId }));
+  await worker.startStalledCheckTimer();
+  let taken = 0;
+  return {
+    async take() {
+      taken += 1;
+      const token = `${workerId}:${taken}`;
+      const job = (await worker.getNextJob(token, { block: false })) as Job | undefined;
+      return job === undefined ? null : takenChunk(job, token, lockMs);
+    },
+    close: () => worker.close(),
+  };
+}
+
+function takenChunk(job: Job, token: string, lockMs: number): TakenChunk {
+  return {
+    jobId: job.id ?? "",
+    data: job.data,
+    attempt: job.attemptsStarted,
+    renewLock: async () => (await job.extendLock(token, lockMs)) === 1,
+    async acknowledge() {
+      await job.moveToCompleted(null, token, false);
+    },
+    async giveBack() {
+      await job.moveToWait(token);
+    },
+  };
+}

@@ -1,0 +1,67 @@
+/**
+ * One run as this worker serves it: its dataset, its queue, and the order at the end of a chunk. The order is the
+ * promise: part committed, then counted, then acknowledged (by the consumer). A chunk that is counted, or whose part
+ * exists, is never run again.
+ */
+import { readPartCounts } from "../dataset/part.js";
+import { readRunHead, type RunHead } from "../dataset/run-head.js";
+import { openStorage } from "../dataset/storage/open-storage.js";
+import type { Storage } from "../dataset/storage/storage.js";
+import { LabelmillError } from "../shared/errors.js";
+import type { ChunkRef } from "../shared/job.js";
+import type { Redis } from "../shared/redis.js";
+import { commitChunk, countedChunks, type RunRecord, requireRun } from "../shared/run-record.js";
+import type { ChunkTurn, ServedRun } from "./consumer.js";
+import { finishRun } from "./finish.js";
+import { runChunk } from "./pipeline.js";
+import type { RunQueue } from "./run-queue.js";
+import { createSegmentCache } from "./segment-cache.js";
+import { createStages, type StageContext } from "./stages.js";
+
+/** What every run of a worker shares. */
+export type WorkerContext = Pick<StageContext, "fetcher" | "compute" | "limits" | "labels" | "addRows"> & {
+  readonly redis: Redis;
+  readonly openQueue: (runId: string) => Promise<RunQueue>;
+};
+
+/** The dataset of a run, as found from its record. Throws RUN_RECORD_LOST where it is another run's. */
+export async function openRunDataset(record: RunRecord): Promise<{ head: RunHead; storage: Storage }> {
+  const storage = openStorage(record.out);
+  const head = await readRunHead(storage);
+  if (head.runId !== record.runId || head.epoch !== record.epoch) {
+    throw new LabelmillError("RUN_RECORD_LOST", { runId: record.runId, reason: `${record.out} holds run ${head.runId} now` });
+  }
+  return { head, storage };
+}
+
+export async function openServedRun(dataset: { head: RunHead; storage: Storage }, context: WorkerContext): Promise<ServedRun> {
+  const { head, storage } = dataset;
+  const { redis } = context;
+  const queue = await context.openQueue(head.runId);
+  const stageContext = { ...context, ...dataset, segments: createSegmentCache(storage) };
+  return {
+    runId: head.runId,
+    queue,
+    async serve(ref, turn) {
+      const [isCounted] = await countedChunks(redis, head.runId, [ref.chunk]);
+      if (isCounted) return;
+      await commitChunk(redis, head, await countChunk(ref, stageContext, turn));
+      await finishRun(await requireRun(redis, head), { redis, head, storage });
+    },
+    close: () => queue.close(),
+  };
+}
+
+/** Finds the chunk's part or makes it; either way, what is to be counted. */
+async function countChunk(ref: ChunkRef, context: StageContext, turn: ChunkTurn) {
+  const { head, storage, compute, limits } = context;
+  const found = await readPartCounts(storage, ref.chunk, head.identity.format);
+  if (found !== null) return { chunk: ref.chunk, ...found, busy: { fetchMs: 0, decodeMs: 0, inferMs: 0 }, engine: null };
+  const stages = createStages(context, turn);
+  try {
+    const counts = await runChunk(ref, stages);
+    return { chunk: ref.chunk, ...counts, busy: limits.takeBusy(), engine: compute.report.engine };
+  } finally {
+    stages.close();
+  }
+}

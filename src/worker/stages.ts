@@ -1,0 +1,103 @@
+/**
+ * The real steps of a chunk's way, for one run: pinned items, fetch, prediction, row, part. Built by `served-run.ts`,
+ * driven by `pipeline.ts`. Fetch and prediction share the process's limits with every other chunk.
+ */
+import { chunkItems, type PinnedItem } from "../dataset/items.js";
+import { commitPart } from "../dataset/part.js";
+import type { PartCounts } from "../dataset/row.js";
+import type { RunHead } from "../dataset/run-head.js";
+import type { Storage } from "../dataset/storage/storage.js";
+import type { ChunkRef } from "../shared/job.js";
+import { version } from "../shared/version.js";
+import type { ComputeClient } from "./compute-client/client.js";
+import type { ChunkTurn } from "./consumer.js";
+import type { Fetcher } from "./fetch/fetcher.js";
+import { mapOrdered } from "./map-ordered.js";
+import { failedWith } from "./outcome.js";
+import type { FetchedItem, PredictedItem, Stages } from "./pipeline.js";
+import type { ProcessLimits } from "./process-limits.js";
+import { toRow } from "./rows.js";
+import type { SegmentCache } from "./segment-cache.js";
+
+export interface StageContext {
+  readonly head: RunHead;
+  readonly storage: Storage;
+  readonly segments: SegmentCache;
+  readonly fetcher: Fetcher;
+  readonly compute: ComputeClient;
+  readonly limits: ProcessLimits;
+  readonly labels: readonly string[];
+  /** Told how many rows more, or fewer, are made and not committed. */
+  readonly addRows: (delta: number) => void;
+}
+
+/** The stages of one chunk; `close` them, also after a failure. */
+export function createStages(context: StageContext, { order, attempt, signal }: ChunkTurn): Stages & { close(): void } {
+  const { head, storage, segments, compute, limits, labels } = context;
+  const startedAt = new Date().toISOString();
+  const bytesHeld = createByteHold(limits);
+  let rowsInHand = 0;
+  return {
+    async items(chunk) {
+      return chunkItems(await segments.get(chunk), chunk.chunk);
+    },
+    fetch: (items) =>
+      mapOrdered(items, { slots: limits.fetchSlots, order, signal, work: (item) => fetchItem(item, context, bytesHeld, signal) }),
+    predict: (items) =>
+      mapOrdered(items, { slots: limits.predictSlots, order, signal, work: (item) => predictItem(item, compute, bytesHeld) }),
+    toRow(item) {
+      rowsInHand += 1;
+      context.addRows(1);
+      return toRow(head, labels, item);
+    },
+    async commit(chunk: ChunkRef, rows): Promise<PartCounts> {
+      const { engine, embeddingWidth } = compute.report;
+      const making = { engine, attempts: attempt, workerVersion: version, startedAt, finishedAt: new Date().toISOString() };
+      const { counts } = await commitPart(storage, { head, chunk: chunk.chunk, rows, making, embeddingWidth });
+      return counts;
+    },
+    close() {
+      bytesHeld.close();
+      context.addRows(-rowsInHand);
+    },
+  };
+}
+
+/** What one chunk holds of the process's bytes; closing lets go of all of it, also of what an abort left behind. */
+interface ByteHold {
+  add(bytes: number): void;
+  close(): void;
+}
+
+function createByteHold(limits: ProcessLimits): ByteHold {
+  let held = 0;
+  let isClosed = false;
+  return {
+    add(bytes) {
+      if (isClosed) return;
+      held += bytes;
+      limits.holdBytes(bytes);
+    },
+    close() {
+      limits.holdBytes(-held);
+      isClosed = true;
+    },
+  };
+}
+
+async function fetchItem(item: PinnedItem, { fetcher, limits }: StageContext, hold: ByteHold, signal: AbortSignal): Promise<FetchedItem> {
+  if (item.failure !== undefined) return { item, fetched: failedWith(item.failure) };
+  const startedMs = performance.now();
+  const fetched = await fetcher.fetch(item.uri, signal);
+  limits.addFetchTime(performance.now() - startedMs);
+  if (fetched.ok) hold.add(fetched.value.bytes.length);
+  return { item, fetched };
+}
+
+async function predictItem({ item, fetched }: FetchedItem, compute: ComputeClient, hold: ByteHold): Promise<PredictedItem> {
+  if (!fetched.ok) return { item, facts: null, prediction: fetched };
+  const { bytes, ...rest } = fetched.value;
+  const prediction = await compute.predict(bytes);
+  hold.add(-bytes.length);
+  return { item, facts: { ...rest, byteLength: bytes.length }, prediction };
+}

@@ -1,0 +1,80 @@
+/**
+ * The composition root of a worker: opens the model, the compute child, the fetcher and the limits, and connects them to
+ * the consumer. It only constructs and connects.
+ */
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import type { ResolvedOptions } from "../shared/options.js";
+import type { Log } from "../shared/log.js";
+import type { Redis } from "../shared/redis.js";
+import { startCompute } from "./compute-client/start.js";
+import { computeSettings } from "./compute-settings.js";
+import { startConsumer } from "./consumer.js";
+import { openFetcher } from "./fetch/open-fetcher.js";
+import { describeModel, loadLabels } from "./model/catalog.js";
+import { createProcessLimits } from "./process-limits.js";
+import { createRunFinder } from "./run-finder.js";
+import { openRunQueue } from "./run-queue.js";
+
+export interface WorkerSettings {
+  readonly redis: Redis;
+  readonly options: ResolvedOptions;
+  /** Directory of the model cache. */
+  readonly cacheDir: string;
+  /** Serves this run alone; null serves every run it can. */
+  readonly onlyRun: string | null;
+  readonly allowRoots: readonly string[];
+  readonly log: Log;
+}
+
+export interface Worker {
+  /** Resolves once `close` has drained it; rejects with the error that ended it, chunks in hand having been given back. */
+  readonly ended: Promise<void>;
+  /** What executes the model, for example `onnx/cpu`. */
+  readonly engine: string;
+  /** Rows made in the chunks in hand, not committed yet. */
+  rowsInHand(): number;
+  /** Finishes the chunks in hand within `drainTimeoutMs`, gives back the rest, and ends the compute child. */
+  close(drainTimeoutMs: number): Promise<void>;
+}
+
+/** Starts a worker; it works when this resolves. Throws MODEL_*, ENGINE_* and OPTION_INVALID. */
+export async function startWorker(settings: WorkerSettings): Promise<Worker> {
+  const { redis, options, cacheDir, onlyRun, log } = settings;
+  const model = describeModel(options.model);
+  const fetcher = await openFetcher({ allowRoots: settings.allowRoots, maxItemBytes: options.maxItemBytes });
+  const labels = await loadLabels(model.name);
+  const compute = await startCompute(computeSettings(model, options, cacheDir), { log });
+  const limits = createProcessLimits(options, compute);
+  const workerId = `${hostname()}-${randomBytes(4).toString("hex")}`;
+  let rowsInHand = 0;
+  const findRuns = createRunFinder({
+    onlyRun,
+    modelSha256: model.modelSha256,
+    allowRoots: settings.allowRoots,
+    log,
+    context: {
+      redis,
+      fetcher,
+      compute,
+      limits,
+      labels,
+      addRows: (delta) => {
+        rowsInHand += delta;
+      },
+      openQueue: (runId) => openRunQueue({ redis, runId, workerId, lockMs: options.lockMs, log }),
+    },
+  });
+  const consumer = startConsumer({ findRuns, chunksInFlight: options.chunksInFlight, lockMs: options.lockMs, log });
+  const ended = consumer.ended.finally(() => compute.close());
+  // Awaited by the caller, perhaps later than it rejects.
+  ended.catch(() => {});
+  return {
+    ended,
+    engine: compute.report.engine,
+    rowsInHand: () => rowsInHand,
+    async close(drainTimeoutMs) {
+      await Promise.all([consumer.drain(drainTimeoutMs), ended]);
+    },
+  };
+}

@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import { fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { LabelmillError } from "../../../src/shared/errors.js";
+import type { ComputeSettings, Prediction } from "../../../src/worker/compute/protocol.js";
+import {
+  type ClientTiming,
+  type ComputeClient,
+  createComputeClient,
+} from "../../../src/worker/compute-client/client.js";
+import type { Outcome } from "../../../src/worker/outcome.js";
+
+const settings: ComputeSettings = {
+  modelDir: "/nowhere",
+  modelSha256: "",
+  engine: "onnx",
+  precision: "fp32",
+  batchSize: 4,
+  maxWaitMs: 10,
+  decodeConcurrency: 2,
+  engineThreads: 1,
+  itemTimeoutMs: 300,
+  maxPixels: 1000,
+  topK: 1,
+};
+const timing: ClientTiming = { startTimeoutMs: 5_000, silenceMarginMs: 200, backoffMs: 10 };
+
+describe("worker/compute-client/client", function () {
+  this.timeout(20_000);
+  let client: ComputeClient | undefined;
+  let log: string[];
+
+  beforeEach(() => {
+    log = [];
+  });
+  afterEach(() => client?.close());
+
+  async function open(how = "works", changed: Partial<ClientTiming> = {}): Promise<ComputeClient> {
+    const entry = fileURLToPath(new URL("./scripted-child.js", import.meta.url));
+    const spawnChild = () =>
+      fork(entry, [how], { serialization: "advanced", stdio: ["ignore", "ignore", "pipe", "ipc"] });
+    client = await createComputeClient(spawnChild, settings, {
+      log: { warn: (message) => log.push(message) },
+      timing: { ...timing, ...changed },
+    });
+    return client;
+  }
+
+  /** Sends one image for each letter, all at once; gives `ok` or the code of each. */
+  async function codesOf(opened: ComputeClient, letters: string): Promise<string[]> {
+    const outcomes = await Promise.all([...letters].map((letter) => opened.predict(Buffer.from(letter))));
+    return outcomes.map((outcome: Outcome<Prediction>) => (outcome.ok ? "ok" : outcome.failure.code));
+  }
+
+  it("answers with predictions and failures, and sums the times", async () => {
+    const opened = await open();
+    assert.equal(opened.report.engine, "scripted");
+    const outcome = await opened.predict(Buffer.from("o"));
+    assert.ok(outcome.ok);
+    assert.deepEqual([...outcome.value.embedding], [1, 2]);
+    assert.deepEqual(await codesOf(opened, "fo"), ["DECODE_CORRUPT", "ok"]);
+    assert.deepEqual(opened.times(), { decodeMs: 3, inferMs: 6, batches: 3, images: 3, restarts: 0 });
+  });
+
+  it("finds the image that crashes the child, and does all others", async () => {
+    const opened = await open();
+    const expected = [..."ooooocoooooooooooooo"].map((letter) => (letter === "c" ? "WORKER_CRASH" : "ok"));
+    assert.deepEqual(await codesOf(opened, "ooooocoooooooooooooo"), expected);
+    assert.equal(opened.times().restarts, 2);
+    assert.match(log.join("\n"), /ended: it was ended by SIGSEGV/);
+  });
+
+  it("finds several of them, also side by side and with nothing else", async () => {
+    const opened = await open();
+    const crash = "WORKER_CRASH";
+    assert.deepEqual(await codesOf(opened, "ccoco"), [crash, crash, "ok", crash, "ok"]);
+    assert.deepEqual(await codesOf(opened, "c"), [crash]);
+    assert.deepEqual(await codesOf(opened, "o"), ["ok"]);
+  });
+
+  it("blames no image for a child that is killed from outside", async () => {
+    const opened = await open();
+    const codes = codesOf(opened, "oooooooooo");
+    process.kill(opened.pid ?? 0, "SIGKILL");
+    assert.deepEqual(new Set(await codes), new Set(["ok"]));
+    assert.equal(opened.times().restarts, 1);
+  });
+
+  it("starts another child when one ends with nothing to do", async () => {
+    const opened = await open();
+    const first = opened.pid;
+    process.kill(first ?? 0, "SIGKILL");
+    while (opened.pid === first || opened.pid === null) await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.deepEqual(await codesOf(opened, "o"), ["ok"]);
+  });
+
+  it("kills the child over an overdue image, and does the others again", async () => {
+    const opened = await open();
+    assert.deepEqual(await codesOf(opened, "oosoo"), ["ok", "ok", "LIMIT_TIME", "ok", "ok"]);
+    assert.equal(opened.times().restarts, 1);
+  });
+
+  it("kills a child that no longer says anything, and finds the image that silenced it", async () => {
+    const opened = await open();
+    assert.deepEqual(await codesOf(opened, "ohoo"), ["ok", "LIMIT_TIME", "ok", "ok"]);
+    assert.match(log.join("\n"), /no longer answered/);
+  });
+
+  it("rejects everything when the child says that it cannot work", async () => {
+    const opened = await open();
+    const waiting = await Promise.allSettled([..."oxo"].map((letter) => opened.predict(Buffer.from(letter))));
+    assert.ok(waiting.some(({ status }) => status === "rejected"));
+    await assert.rejects(opened.predict(Buffer.from("o")), { code: "ENGINE_FAILED", message: /told to$/ });
+  });
+
+  it("refuses to start with a child that says why it cannot", async () => {
+    await assert.rejects(open("fatal"), { code: "MODEL_CORRUPT", message: "The cached model m is damaged" });
+  });
+
+  it("gives up on children that die before they are ready, with their last words", async () => {
+    await assert.rejects(open("dies"), (error: unknown) => {
+      assert.ok(error instanceof LabelmillError);
+      assert.equal(error.code, "ENGINE_FAILED");
+      assert.match(error.message, /exited with code 3; it last said: cannot find my engine/);
+      return true;
+    });
+  });
+
+  it("gives up on children that are never ready", async () => {
+    await assert.rejects(open("never", { startTimeoutMs: 100 }), {
+      code: "ENGINE_FAILED",
+      message: /not ready after 100 ms/,
+    });
+  });
+
+  it("ends its child on close, rejects what waits, and takes nothing more", async () => {
+    const opened = await open();
+    const pid = opened.pid ?? 0;
+    const waiting = opened.predict(Buffer.from("h"));
+    await Promise.all([opened.close(), assert.rejects(waiting, { code: "RUN_INTERRUPTED" })]);
+    assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
+    await assert.rejects(opened.predict(Buffer.from("o")), { code: "RUN_INTERRUPTED" });
+    await opened.close();
+  });
+});

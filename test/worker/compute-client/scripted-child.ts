@@ -1,0 +1,54 @@
+/**
+ * Entry of a compute child that does what its images tell it: each is one letter. It speaks the real protocol and dies in
+ * real ways, which real images cannot be made to cause. Its argument says how it starts: `works`,
+ * `dies`, `fatal`, or `never`.
+ *
+ *     o  answers    f  answers with a failure    c  crashes    h  hangs    s  is reported as overdue    x  is fatal
+ */
+
+import { failure } from "../../../src/shared/errors.js";
+import type { FromChild, Prediction, ToChild } from "../../../src/worker/compute/protocol.js";
+import { failedWith, type Outcome, succeeded } from "../../../src/worker/outcome.js";
+
+const send = (message: FromChild): void => void process.send?.(message);
+/** Long enough that a burst of images is inside together. */
+const workMs = 30;
+
+const prediction: Prediction = {
+  width: 1,
+  height: 1,
+  format: "png",
+  topIndices: [7],
+  topScores: [1],
+  embedding: new Float32Array([1, 2]),
+};
+
+function start(): void {
+  const how = process.argv[2];
+  if (how === "dies") {
+    process.stderr.write("cannot find my engine\n");
+    process.exit(3);
+  }
+  if (how === "fatal") send({ type: "fatal", code: "MODEL_CORRUPT", message: "The cached model m is damaged" });
+  if (how === "works") send({ type: "ready", report: { engine: "scripted", embeddingWidth: 2, loadMs: 0 } });
+}
+
+function answer(id: number, outcome: Outcome<Prediction>): void {
+  send({ type: "results", results: [{ id, outcome }], times: { decodeMs: 1, inferMs: 2, batches: 1, images: 1 } });
+}
+
+function work(id: number, letter: string): void {
+  if (letter === "o") answer(id, succeeded(prediction));
+  if (letter === "f") answer(id, failedWith(failure("DECODE_CORRUPT", { reason: "told to" })));
+  if (letter === "c") process.kill(process.pid, "SIGSEGV");
+  if (letter === "s") send({ type: "overdue", id });
+  if (letter === "x")
+    send({ type: "fatal", code: "ENGINE_FAILED", message: "The compute process cannot work: told to" });
+  if (letter === "h") for (;;);
+}
+
+process.once("disconnect", () => process.exit());
+process.on("message", (message: ToChild) => {
+  if (message.type === "start") return start();
+  setTimeout(() => work(message.id, String.fromCharCode(message.bytes[0] ?? 0)), workMs);
+});

@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import { mapOrdered } from "../../src/worker/map-ordered.js";
+import { Slots } from "../../src/worker/slots.js";
+import { collect } from "../support/temp-dir.js";
+
+const numbers = Array.from({ length: 20 }, (_, i) => i);
+const never = new AbortController().signal;
+
+describe("worker/map-ordered", () => {
+  it("keeps the source's order however long each takes, and works on several at once", async () => {
+    let running = 0;
+    let most = 0;
+    const work = async (n: number) => {
+      running += 1;
+      most = Math.max(most, running);
+      await sleep((n * 7) % 5);
+      running -= 1;
+      return n * 2;
+    };
+    const results = await collect(mapOrdered(numbers, { slots: new Slots(4), order: 0, signal: never, work }));
+    assert.deepEqual(results, numbers.map((n) => n * 2));
+    assert.equal(most, 4);
+  });
+
+  it("throws an error of the work at its turn, and takes no more from the source", async () => {
+    const seen: number[] = [];
+    const work = async (n: number) => {
+      seen.push(n);
+      await sleep(1);
+      if (n === 3) throw new Error("three");
+      return n;
+    };
+    const results: number[] = [];
+    const run = async () => {
+      for await (const n of mapOrdered(numbers, { slots: new Slots(2), order: 0, signal: never, work })) results.push(n);
+    };
+    await assert.rejects(run(), /three/);
+    await sleep(20);
+    assert.deepEqual(results, [0, 1, 2]);
+    assert.ok(seen.length < 8, `took ${seen.length}`);
+  });
+
+  it("throws the source's own error", async () => {
+    async function* broken() {
+      yield 1;
+      throw new Error("source");
+    }
+    const mapped = mapOrdered(broken(), { slots: new Slots(2), order: 0, signal: never, work: async (n) => n });
+    await assert.rejects(collect(mapped), /source/);
+  });
+
+  it("stops with the signal's reason, and gives every slot back", async () => {
+    const slots = new Slots(2);
+    const controller = new AbortController();
+    const mapped = mapOrdered(numbers, { slots, order: 0, signal: controller.signal, work: async (n) => sleep(5, n) });
+    await mapped.next();
+    controller.abort(new Error("stop"));
+    await assert.rejects(collect(mapped), /stop/);
+    await sleep(20);
+    await slots.acquire(1);
+    await slots.acquire(1);
+  });
+});
