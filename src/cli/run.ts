@@ -1,0 +1,56 @@
+import type { Command } from "commander";
+import { type RunResult, run } from "../library/run.js";
+import { addFlags, resolveFlags } from "./flags.js";
+import { describeFailures, describeSeconds, openProgress } from "./progress.js";
+import { openPullProgress } from "./pull-progress.js";
+import { exitWithFailures, openTerminal } from "./terminal.js";
+
+const examples = `
+Examples:
+  labelmill run photos                      every image below photos/, into ./labelmill-out/photos-<id>
+  labelmill run list.txt --out labels       one path a line
+  labelmill run photos --format jsonl --embedding none --json
+
+The same command goes on where it was interrupted, and does nothing once the run is complete.
+Exit status: 0 all ok, 1 the run failed (repeat the command to go on), 2 usage, 3 finished with failed rows, 130 interrupted.`;
+
+/** `labelmill run`. */
+export function registerRun(program: Command): void {
+  const command = program
+    .command("run")
+    .description("label every image of the sources: enqueue, work, and wait for the dataset")
+    .argument("<source...>", "directories, or .txt lists with one path a line")
+    .option("--json", "print the summary as one JSON object on stdout")
+    .addHelpText("after", examples);
+  addFlags(command, "run").action(async (sources: string[], { json, ...flags }: Record<string, unknown>) => {
+    process.exitCode = await runCommand(sources, flags, json === true);
+  });
+}
+
+async function runCommand(sources: string[], flags: Record<string, unknown>, asJson: boolean): Promise<number> {
+  const options = await resolveFlags(flags);
+  const terminal = openTerminal(options);
+  const { log } = terminal;
+  const signal = terminal.catchSignals();
+  const progress = openProgress(terminal);
+  const onStart = ({ runId, out, engine }: { runId: string; out: string; engine: string }) =>
+    log.info("run started", { runId, model: options.model, engine, out });
+  try {
+    const hooks = { log, signal, onStart, onProgress: progress.update, onPull: openPullProgress(terminal) };
+    const result = await run(sources, { ...options, ...hooks });
+    progress.stop();
+    terminal.print(asJson ? JSON.stringify(result.summary) : describeResult(result));
+    return result.summary.failed > 0 ? exitWithFailures : 0;
+  } finally {
+    progress.stop();
+  }
+}
+
+function describeResult({ summary, wasComplete }: RunResult): string {
+  const { items, ok, failed, failuresByCode, seconds, imagesPerSecond, boundBy, out } = summary;
+  const failures = failed === 0 ? "" : ` (${describeFailures(failuresByCode)})`;
+  const speed = `in ${describeSeconds(seconds)}, ${imagesPerSecond} images/s`;
+  const bound = boundBy === null ? "" : `, bound by ${boundBy}`;
+  const head = wasComplete ? "Complete already, nothing to do. " : "";
+  return `${head}${items} items: ${ok} ok, ${failed} failed${failures}; ${speed}${bound}\nDataset: ${out}`;
+}

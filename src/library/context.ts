@@ -1,0 +1,28 @@
+import { type Log, silentLog } from "../shared/log.js";
+import { type Options, type ResolvedOptions, resolveOptions } from "../shared/options.js";
+import { findPlaces, type Places } from "./places.js";
+
+/** What every call of the library takes: any options, and what the caller wants to see and stop. */
+export interface CallOptions extends Options {
+  /** Where log lines go. @default none */
+  readonly log?: Log;
+  /** Aborting drains and ends the call with RUN_INTERRUPTED; the same call goes on later. */
+  readonly signal?: AbortSignal;
+  /** Told of the weights' download, if one is needed. */
+  readonly onPull?: (progress: { receivedBytes: number; totalBytes: number }) => void;
+}
+
+/** A call with everything filled in. */
+export interface CallContext {
+  readonly options: ResolvedOptions;
+  readonly places: Places;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  readonly onPull: (progress: { receivedBytes: number; totalBytes: number }) => void;
+}
+
+/** Throws OPTION_INVALID. The library reads no config file and, but for the places, no environment. */
+export function resolveCall({ log = silentLog, signal = new AbortController().signal, onPull = () => {}, ...given }: CallOptions): CallContext {
+  const options = resolveOptions({ flags: given });
+  return { options, places: findPlaces(options.cacheDir), log, signal, onPull };
+}

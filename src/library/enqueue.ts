@@ -1,0 +1,51 @@
+import { createRunHead } from "../dataset/run-head.js";
+import { openStorage } from "../dataset/storage/open-storage.js";
+import { enqueueRun, registerRun, requireItems } from "../producer/enqueue.js";
+import { openSubmission } from "../producer/submission.js";
+import { describeModel } from "../worker/model/catalog.js";
+import { type CallOptions, resolveCall } from "./context.js";
+import { findFinished } from "./finished.js";
+import { requireRedis } from "./run-redis.js";
+
+export interface EnqueueOptions extends CallOptions {
+  /** Called after each pinned segment, with the totals so far. */
+  readonly onPinned?: (pinned: { items: number; chunks: number }) => void;
+}
+
+export interface EnqueueResult {
+  readonly runId: string;
+  readonly out: string;
+  readonly items: number;
+  readonly chunks: number;
+  /** Entries of the source that are no items, by reason. */
+  readonly leftOut: Readonly<Record<string, number>>;
+  /** The dataset was complete before; nothing was queued. */
+  readonly wasComplete: boolean;
+}
+
+/**
+ * Pins the items of `sources` and queues them for workers elsewhere; needs neither weights nor an engine. The same call
+ * goes on where it was interrupted. Throws `LabelmillError`: OPTION_*, RUN_*, REDIS_*, STORAGE_*, MODEL_UNKNOWN.
+ */
+export async function enqueue(sources: string | readonly string[], given: EnqueueOptions = {}): Promise<EnqueueResult> {
+  const { onPinned = () => {}, ...call } = given;
+  const context = resolveCall(call);
+  const model = describeModel(context.options.model);
+  const submission = await openSubmission([sources].flat(), context.options, { cwd: context.places.cwd, model });
+  const { source, identity } = submission;
+  const storage = openStorage(submission.out);
+  const finished = await findFinished(storage, identity);
+  if (finished !== null) {
+    return { runId: finished.runId, out: storage.location, items: finished.items, chunks: 0, leftOut: {}, wasComplete: true };
+  }
+  await requireItems(source, [sources].flat().join(", "));
+  const { redis, close } = await requireRedis(context);
+  try {
+    const { head } = await createRunHead(storage, identity);
+    await registerRun({ head, storage, redis });
+    const { items, chunks, leftOut } = await enqueueRun({ head, storage, redis, source, signal: context.signal, onPinned });
+    return { runId: head.runId, out: storage.location, items, chunks, leftOut, wasComplete: false };
+  } finally {
+    await close({ discard: false });
+  }
+}

@@ -1,0 +1,11 @@
+import { createRunHead, type RunIdentity } from "../dataset/run-head.js";
+import { runHeadPath } from "../dataset/layout.js";
+import type { Storage } from "../dataset/storage/storage.js";
+import { readSummary, type Summary } from "../dataset/summary.js";
+
+/** The summary of the dataset if it is complete already. Throws RUN_IDENTITY where it is another run's. */
+export async function findFinished(storage: Storage, identity: RunIdentity): Promise<Summary | null> {
+  if ((await storage.size(runHeadPath)) === null) return null;
+  await createRunHead(storage, identity);
+  return readSummary(storage);
+}

@@ -1,0 +1,13 @@
+/** The library: what `import … from "labelmill"` gives. The commands of `cli/` are made of the same calls. */
+export type { RunIdentity } from "../dataset/run-head.js";
+export type { Row } from "../dataset/row.js";
+export type { Summary } from "../dataset/summary.js";
+export { openResults } from "../results/open.js";
+export { type ErrorCode, LabelmillError } from "../shared/errors.js";
+export { createLog, type Log } from "../shared/log.js";
+export type { Options } from "../shared/options.js";
+export type { Worker } from "../worker/start.js";
+export type { CallOptions } from "./context.js";
+export { type EnqueueOptions, type EnqueueResult, enqueue } from "./enqueue.js";
+export { type RunOptions, type RunProgress, type RunResult, run } from "./run.js";
+export { startWorker } from "./work.js";

@@ -1,0 +1,161 @@
+/**
+ * `run`: the producer and a worker in one process, until every item is a row. It composes rooms and waits; what a run is
+ * stands in the dataset and in the run record.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { createRunHead, type RunHead } from "../dataset/run-head.js";
+import { openStorage } from "../dataset/storage/open-storage.js";
+import type { Storage } from "../dataset/storage/storage.js";
+import type { Summary } from "../dataset/summary.js";
+import { enqueueRun, registerRun, requireItems, requeueLostChunks } from "../producer/enqueue.js";
+import { openSubmission, type Submission } from "../producer/submission.js";
+import { LabelmillError } from "../shared/errors.js";
+import { type RunRecord, requireRun } from "../shared/run-record.js";
+import { finishRun } from "../worker/finish.js";
+import { describeModel } from "../worker/model/catalog.js";
+import { startWorker, type Worker } from "../worker/start.js";
+import { type CallContext, type CallOptions, resolveCall } from "./context.js";
+import { ensureModel } from "./ensure-model.js";
+import { findFinished } from "./finished.js";
+import { prepareRedis, type RunRedis } from "./run-redis.js";
+
+export interface RunProgress {
+  /** Items of the whole run; null while the source is still being read. */
+  readonly items: number | null;
+  readonly pinned: number;
+  /** Rows committed, and made by this process but not committed yet. */
+  readonly done: number;
+  readonly failed: number;
+  readonly failuresByCode: Readonly<Record<string, number>>;
+}
+
+export interface RunOptions extends CallOptions {
+  /** Called twice a second. */
+  readonly onProgress?: (progress: RunProgress) => void;
+  /** Called once, when the dataset exists and work begins. */
+  readonly onStart?: (run: { runId: string; out: string; engine: string }) => void;
+}
+
+export interface RunResult {
+  readonly summary: Summary;
+  /** The dataset was complete before; nothing was done. */
+  readonly wasComplete: boolean;
+}
+
+const watchEveryMs = 500;
+const repairEveryMs = 5_000;
+
+/**
+ * Labels every item of `sources` (directories, or `.txt` lists) into one dataset, and waits for it. The same call goes on
+ * where it was interrupted. Throws `LabelmillError`: OPTION_*, RUN_*, REDIS_*, STORAGE_*, MODEL_*, ENGINE_*.
+ */
+export async function run(sources: string | readonly string[], given: RunOptions = {}): Promise<RunResult> {
+  const { onProgress = () => {}, onStart = () => {}, ...call } = given;
+  const context = resolveCall(call);
+  const submission = await openSubmission([sources].flat(), context.options, {
+    cwd: context.places.cwd,
+    model: describeModel(context.options.model),
+  });
+  const storage = openStorage(submission.out);
+  const finished = await findFinished(storage, submission.identity);
+  if (finished !== null) return { summary: finished, wasComplete: true };
+  await requireItems(submission.source, [sources].flat().join(", "));
+  await ensureModel(context);
+  const openRedis = await prepareRedis(context);
+  const { head } = await createRunHead(storage, submission.identity);
+  const redis = await openRedis(head.runId);
+  let summary: Summary | null = null;
+  try {
+    summary = await runToTheEnd({ context, submission, storage, head, redis, onProgress, onStart });
+    return { summary, wasComplete: false };
+  } finally {
+    await redis.close({ discard: summary !== null });
+  }
+}
+
+interface ActiveRun {
+  readonly context: CallContext;
+  readonly submission: Submission;
+  readonly storage: Storage;
+  readonly head: RunHead;
+  readonly redis: RunRedis;
+  readonly onProgress: (progress: RunProgress) => void;
+  readonly onStart: (run: { runId: string; out: string; engine: string }) => void;
+}
+
+async function runToTheEnd(active: ActiveRun): Promise<Summary> {
+  const { context, submission, storage, head, onStart } = active;
+  const { redis } = active.redis;
+  const stop = new AbortController();
+  const signal = AbortSignal.any([context.signal, stop.signal]);
+  await registerRun({ head, storage, redis });
+  const producer = enqueueRun({ head, storage, redis, source: submission.source, signal });
+  producer.catch(() => {});
+  let worker: Worker | null = null;
+  try {
+    worker = await startOwnWorker(active);
+    onStart({ runId: head.runId, out: storage.location, engine: worker.engine });
+    // The first to settle decides: the summary, or whatever ends the run early.
+    return await Promise.race([
+      watch(active, worker, producer, signal),
+      neverUnlessFails(producer),
+      neverUnlessFails(worker.ended),
+      active.redis.lost,
+      interruption(context.signal),
+    ]);
+  } finally {
+    stop.abort();
+    await worker?.close(context.options.drainTimeoutMs).catch((error: unknown) => context.log.debug("worker ended", { error }));
+    await producer.catch(() => {});
+  }
+}
+
+function startOwnWorker({ context, submission, head, redis }: ActiveRun): Promise<Worker> {
+  const { options, places, log } = context;
+  const allowRoots = [...options.allowRoot, ...submission.source.roots];
+  return startWorker({ redis: redis.redis, options, cacheDir: places.cacheDir, onlyRun: head.runId, allowRoots, log });
+}
+
+/** Reports progress until the run is over, and queues lost chunks again. */
+async function watch(active: ActiveRun, worker: Worker, producer: Promise<unknown>, signal: AbortSignal): Promise<Summary> {
+  const { head, storage, context } = active;
+  const { redis } = active.redis;
+  let isSealed = false;
+  let repairAtMs = Date.now() + repairEveryMs;
+  producer.then(
+    () => {
+      isSealed = true;
+    },
+    () => {},
+  );
+  while (true) {
+    const record = await requireRun(redis, head);
+    active.onProgress(progressOf(record, isSealed, worker.rowsInHand()));
+    const summary = await finishRun(record, { redis, head, storage });
+    if (summary !== null) return summary;
+    if (isSealed && Date.now() > repairAtMs) {
+      const queued = await requeueLostChunks({ head, storage, redis });
+      if (queued > 0) context.log.warn("queued lost chunks again", { runId: head.runId, chunks: queued });
+      repairAtMs = Date.now() + repairEveryMs;
+    }
+    await sleep(watchEveryMs, undefined, { signal });
+  }
+}
+
+function progressOf(record: RunRecord, isSealed: boolean, rowsInHand: number): RunProgress {
+  const { items, ok, failed, failuresByCode } = record;
+  return { items: isSealed ? items : null, pinned: items, done: ok + failed + rowsInHand, failed, failuresByCode };
+}
+
+async function neverUnlessFails(task: Promise<unknown>): Promise<never> {
+  await task;
+  return new Promise(() => {});
+}
+
+function interruption(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const interrupt = () => reject(new LabelmillError("RUN_INTERRUPTED"));
+    if (signal.aborted) interrupt();
+    else signal.addEventListener("abort", interrupt, { once: true });
+  });
+}

@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { openResults } from "../../src/results/open.js";
+import { collect, inDirectory, okRow } from "../dataset/samples.js";
+import { writeDataset } from "./samples.js";
+
+for (const format of ["parquet", "jsonl"] as const) {
+  describe(`results/open (${format})`, () => {
+    it("reads the rows of all parts in item order", () =>
+      inDirectory(async (directory) => {
+        const runId = await writeDataset(directory, format);
+        const results = await openResults(directory);
+        assert.equal(results.head.runId, runId);
+        assert.equal(results.summary, null);
+        assert.equal(results.partPaths.length, 2);
+        const rows = await collect(results.rows());
+        assert.deepEqual(
+          rows.map((row) => row.item_index),
+          [0, 1, 2, 3, 4, 5],
+        );
+        assert.deepEqual(rows[1]?.embedding, okRow(1).embedding);
+        const projected = await collect(results.rows({ columns: ["item_index", "status"] }));
+        assert.deepEqual(projected[5], { item_index: 5, status: "failed" });
+      }));
+
+    it("passes over files that are no parts of the run", () =>
+      inDirectory(async (directory) => {
+        await writeDataset(directory, format);
+        const other = format === "parquet" ? "jsonl" : "parquet";
+        for (const name of [`part-00000000.${other}`, "notes.txt"])
+          await writeFile(join(directory, "parts", name), "x");
+        assert.equal((await openResults(directory)).partPaths.length, 2);
+      }));
+  });
+}
+
+describe("results/open", () => {
+  it("refuses a directory that is no dataset", () =>
+    inDirectory(async (directory) => {
+      await assert.rejects(openResults(directory), { code: "RUN_NOT_A_DATASET" });
+    }));
+});
