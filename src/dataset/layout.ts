@@ -5,7 +5,7 @@ export type PartFormat = "parquet" | "jsonl";
 
 /** Written first: who the run is. */
 export const runHeadPath = "run.json";
-export const itemsPrefix = "items/";
+const itemsPrefix = "items/";
 /** Says that the list of items is complete. */
 export const sealedPath = "items/sealed.json";
 export const partsPrefix = "parts/";

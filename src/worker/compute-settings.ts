@@ -21,6 +21,5 @@ export function computeSettings(model: ModelDescription, options: ResolvedOption
     engineThreads: options.engineThreads,
     itemTimeoutMs: options.itemTimeoutMs,
     maxPixels,
-    topK: options.topK,
   };
 }

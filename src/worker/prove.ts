@@ -26,7 +26,7 @@ export async function proveModel(options: ResolvedOptions, cacheDir: string, log
   const compute = await startCompute(computeSettings(model, options, cacheDir), { log });
   try {
     const startedMs = performance.now();
-    const outcome = await compute.predict(await readFile(fileURLToPath(photo)));
+    const outcome = await compute.predict(await readFile(fileURLToPath(photo)), 1);
     if (!outcome.ok) throw new LabelmillError("ENGINE_FAILED", { reason: outcome.failure.message });
     const { topIndices, topScores } = outcome.value;
     const { engine, loadMs } = compute.report;

@@ -44,7 +44,7 @@ export function createStages(context: StageContext, { order, attempt, signal }: 
     fetch: (items) =>
       mapOrdered(items, { slots: limits.fetchSlots, order, signal, work: (item) => fetchItem(item, context, bytesHeld, signal) }),
     predict: (items) =>
-      mapOrdered(items, { slots: limits.predictSlots, order, signal, work: (item) => predictItem(item, compute, bytesHeld) }),
+      mapOrdered(items, { slots: limits.predictSlots, order, signal, work: (item) => predictItem(item, context, bytesHeld) }),
     toRow(item) {
       rowsInHand += 1;
       context.addRows(1);
@@ -94,10 +94,10 @@ async function fetchItem(item: PinnedItem, { fetcher, limits }: StageContext, ho
   return { item, fetched };
 }
 
-async function predictItem({ item, fetched }: FetchedItem, compute: ComputeClient, hold: ByteHold): Promise<PredictedItem> {
+async function predictItem({ item, fetched }: FetchedItem, { compute, head }: StageContext, hold: ByteHold): Promise<PredictedItem> {
   if (!fetched.ok) return { item, facts: null, prediction: fetched };
   const { bytes, ...rest } = fetched.value;
-  const prediction = await compute.predict(bytes);
+  const prediction = await compute.predict(bytes, head.identity.topK);
   hold.add(-bytes.length);
   return { item, facts: { ...rest, byteLength: bytes.length }, prediction };
 }

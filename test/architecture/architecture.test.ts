@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { readModules, readTree } from "./modules.js";
 import type { RuleName } from "./rules.js";
-import { check, compositionRoot, lockHolders, packages, ports, processEntries } from "./rules.js";
+import { check, compositionRoot, lockHolders, packages, ports, processUsers } from "./rules.js";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 
@@ -89,13 +89,13 @@ const planted: readonly { name: string; files: Record<string, string>; rule: Rul
   {
     name: "process outside the command line and the process entries",
     files: { "src/shared/env.ts": "export const env = process.env;\n" },
-    rule: "process-only-in-entries",
+    rule: "process-users",
     at: "src/shared/env.ts:1",
   },
   {
     name: "node:process imported under another name",
     files: { "src/shared/env.ts": 'import here from "node:process";\nexport const env = here.env;\n' },
-    rule: "process-only-in-entries",
+    rule: "process-users",
     at: "src/shared/env.ts:1",
   },
   {
@@ -169,7 +169,7 @@ describe("architecture", () => {
 
   it("has tables that name only what exists", () => {
     const files = Object.entries(ports).map(([folder, port]) => `${folder}/${port}`);
-    const named = [...files, compositionRoot, ...processEntries, ...lockHolders];
+    const named = [...files, compositionRoot, ...processUsers, ...lockHolders];
     const missing = named.filter((path) => !existsSync(`${root}/${path}`));
     assert.deepEqual(missing, []);
     const manifest = JSON.parse(readFileSync(`${root}/package.json`, "utf8")) as {

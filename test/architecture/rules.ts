@@ -55,8 +55,14 @@ export const packages: Readonly<Record<string, readonly string[]>> = {
   zod: ["src/shared/", "src/dataset/"],
 };
 
-/** Files outside `src/cli` that are the main module of a process or thread. */
-export const processEntries: readonly string[] = ["src/worker/compute/child.ts", "src/worker/compute/engine-thread.ts"];
+/** Files outside `src/cli` that may use `process`. */
+export const processUsers: readonly string[] = [
+  /** Main modules of a process and of a thread. */
+  "src/worker/compute/child.ts",
+  "src/worker/compute/engine-thread.ts",
+  /** The defaults of the library's callers: environment, current directory. */
+  "src/library/places.ts",
+];
 
 /** What a process that holds locks starts from: its event loop must stay free, so it loads no native image or model code. */
 export const lockHolders: readonly string[] = ["src/cli/main.ts", "src/library/index.ts"];
@@ -87,9 +93,9 @@ const rules = {
       pathsTo(modules, entry, { types: false }, ({ target }) => nativePackages.includes(target)),
     ),
   cycles: cycleViolations,
-  "process-only-in-entries": (modules: readonly Module[]) =>
+  "process-users": (modules: readonly Module[]) =>
     inSource(modules)
-      .filter(({ path }) => !path.startsWith("src/cli/") && !processEntries.includes(path))
+      .filter(({ path }) => !path.startsWith("src/cli/") && !processUsers.includes(path))
       .flatMap(({ path, processLines }) =>
         processLines.map((line) => ({ at: `${path}:${line}`, found: "use of process" })),
       ),

@@ -36,11 +36,11 @@ export interface ComputeClient {
   /** The process id of the child at present, or null between two of them. */
   readonly pid: number | null;
   /**
-   * Resolves for every image, whatever it holds, with a prediction or a failure. Rejects only when the child cannot work
+   * Resolves for every image, whatever it holds, with a prediction of `topK` classes or a failure. Rejects only when the child cannot work
    * at all (ENGINE_FAILED, ENGINE_UNAVAILABLE, MODEL_*), and with RUN_INTERRUPTED when the client is closed. `bytes` must
    * stay unchanged until then, as they may be sent again. Any number of calls may wait; a few batches are sent ahead.
    */
-  predict(bytes: Uint8Array): Promise<Outcome<Prediction>>;
+  predict(bytes: Uint8Array, topK: number): Promise<Outcome<Prediction>>;
   /** Sums over all children so far. */
   times(): StageTimes & { readonly restarts: number };
   /** Ends the child and rejects what still waits. May be called again. */
@@ -69,6 +69,7 @@ const maxIdleEnds = 3;
 
 interface Pending {
   readonly bytes: Uint8Array;
+  readonly topK: number;
   readonly resolve: (outcome: Outcome<Prediction>) => void;
   readonly reject: (error: LabelmillError) => void;
 }
@@ -137,10 +138,10 @@ class SupervisedClient implements ComputeClient {
     return { ...this.#times, restarts: this.#restarts };
   }
 
-  predict(bytes: Uint8Array): Promise<Outcome<Prediction>> {
+  predict(bytes: Uint8Array, topK: number): Promise<Outcome<Prediction>> {
     if (this.#error !== null) return Promise.reject(this.#error);
     return new Promise((resolve, reject) => {
-      this.#ledger.add({ bytes, resolve, reject });
+      this.#ledger.add({ bytes, topK, resolve, reject });
       this.#dispatch();
     });
   }
@@ -168,7 +169,7 @@ class SupervisedClient implements ComputeClient {
     if (this.#state !== "working" || this.#verdict !== null) return;
     const wasIdle = this.#ledger.inFlight === 0;
     for (let next = this.#ledger.send(); next !== null; next = this.#ledger.send()) {
-      this.#child?.send({ type: "image", id: next.id, bytes: next.image.bytes });
+      this.#child?.send({ type: "image", id: next.id, bytes: next.image.bytes, topK: next.image.topK });
     }
     if (this.#ledger.inFlight === 0) this.#deadline?.cancel();
     else if (wasIdle) this.#deadline?.renew();

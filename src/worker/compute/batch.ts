@@ -16,6 +16,8 @@ export interface BatchedImage {
   readonly width: number;
   readonly height: number;
   readonly format: string;
+  /** Classes wanted. */
+  readonly topK: number;
 }
 
 export interface BatcherOptions {

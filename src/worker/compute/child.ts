@@ -10,7 +10,7 @@ import type { TopK } from "../model/top-k.js";
 import { succeeded } from "../outcome.js";
 import { type BatchedImage, createBatcher } from "./batch.js";
 import { type Decoder, openDecoder } from "./decode.js";
-import { createDecodeQueue, type DecodeQueue } from "./decode-queue.js";
+import { createDecodeQueue } from "./decode-queue.js";
 import { type BatchOutput, type EngineThread, startEngineThread } from "./engine-client.js";
 import { type ComputeSettings, type FromChild, type ImageResult, inputBytes, type ToChild } from "./protocol.js";
 import { createTally } from "./tally.js";
@@ -42,13 +42,14 @@ async function start(settings: ComputeSettings): Promise<void> {
   const accept = connect(settings, decoder, engine);
   process.on("message", (message: ToChild) => {
     if (message.type !== "image") throw new Error(`Expected a message of type image, got ${message.type}`);
-    accept(message.id, message.bytes);
+    accept(message);
   });
   send({ type: "ready", report: engine.report });
 }
 
 /** The way of one image through this process: decode queue, batch, engine, results. Returns its entrance. */
-function connect(settings: ComputeSettings, decoder: Decoder, engine: EngineThread): DecodeQueue["push"] {
+function connect(settings: ComputeSettings, decoder: Decoder, engine: EngineThread): (image: ImageMessage) => void {
+  const topKOf = new Map<number, number>();
   const tally = createTally();
   const sendResults = (results: readonly ImageResult[]): void =>
     send({ type: "results", results, times: tally.take() });
@@ -57,7 +58,7 @@ function connect(settings: ComputeSettings, decoder: Decoder, engine: EngineThre
     maxWaitMs: settings.maxWaitMs,
     imageBytes: inputBytes,
     run: async (pixels, images) => {
-      const output = await engine.infer({ pixels, n: images.length });
+      const output = await engine.infer({ pixels, topK: images.map((image) => image.topK) });
       tally.addBatch(output.inferMs, images.length);
       sendResults(images.map((image, index) => toResult(image, index, output, engine.report.embeddingWidth)));
       return output.pixels;
@@ -70,9 +71,11 @@ function connect(settings: ComputeSettings, decoder: Decoder, engine: EngineThre
     itemTimeoutMs: settings.itemTimeoutMs,
     onDone: (id, outcome, decodeMs) => {
       tally.addDecode(decodeMs);
+      const topK = topKOf.get(id) ?? 1;
+      topKOf.delete(id);
       if (outcome.ok) {
         const { pixels, ...described } = outcome.value;
-        batcher.add({ id, ...described }, pixels);
+        batcher.add({ id, topK, ...described }, pixels);
       } else {
         batcher.drop();
         sendResults([{ id, outcome }]);
@@ -80,14 +83,18 @@ function connect(settings: ComputeSettings, decoder: Decoder, engine: EngineThre
     },
     onOverdue: (id) => send({ type: "overdue", id }),
   });
-  return (id, bytes) => {
+  return ({ id, bytes, topK }) => {
+    topKOf.set(id, topK);
     batcher.expect();
     queue.push(id, bytes);
   };
 }
 
-function toResult({ id, ...image }: BatchedImage, index: number, output: BatchOutput, width: number): ImageResult {
-  const { indices, scores } = output.top[index] as TopK;
-  const embedding = output.embeddings.subarray(index * width, (index + 1) * width);
-  return { id, outcome: succeeded({ ...image, topIndices: indices, topScores: scores, embedding }) };
+type ImageMessage = Extract<ToChild, { type: "image" }>;
+
+function toResult(image: BatchedImage, index: number, output: BatchOutput, embeddingWidth: number): ImageResult {
+  const { id, width, height, format } = image;
+  const { indices: topIndices, scores: topScores } = output.top[index] as TopK;
+  const embedding = output.embeddings.subarray(index * embeddingWidth, (index + 1) * embeddingWidth);
+  return { id, outcome: succeeded({ width, height, format, topIndices, topScores, embedding }) };
 }

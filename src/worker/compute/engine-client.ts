@@ -8,15 +8,13 @@ import type { TopK } from "../model/top-k.js";
 import { type ComputeSettings, type EngineReport, errorFromAfar } from "./protocol.js";
 
 /** What the thread is told at its start. */
-export type EngineThreadSettings = Pick<
-  ComputeSettings,
-  "engine" | "modelDir" | "modelSha256" | "engineThreads" | "topK"
->;
+export type EngineThreadSettings = Pick<ComputeSettings, "engine" | "modelDir" | "modelSha256" | "engineThreads">;
 
 /** A batch for the thread: `[n, 224, 224, 3]` uint8 RGB at the start of `pixels`, which is transferred. */
 export interface BatchInput {
   readonly pixels: ArrayBuffer;
-  readonly n: number;
+  /** Classes wanted of each of the `n` images. */
+  readonly topK: readonly number[];
 }
 
 /** The thread's answer to one batch. */

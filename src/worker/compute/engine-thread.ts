@@ -6,7 +6,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { LabelmillError, messageOf } from "../../shared/errors.js";
 import type { Engine } from "../model/engines/engine.js";
 import { openEngine } from "../model/engines/open-engine.js";
-import { type TopK, topK } from "../model/top-k.js";
+import { topK } from "../model/top-k.js";
 import type { BatchInput, BatchOutput, EngineThreadSettings, FromEngineThread } from "./engine-client.js";
 import { inputBytes } from "./protocol.js";
 
@@ -27,7 +27,7 @@ async function start(): Promise<void> {
   const started = performance.now();
   const engine = await openEngine(settings);
   // One image that is known to be good: what fails later fails on the strength of a working engine.
-  await runBatch(engine, { pixels: new ArrayBuffer(inputBytes), n: 1 });
+  await runBatch(engine, { pixels: new ArrayBuffer(inputBytes), topK: [1] });
   const { name, embeddingWidth } = engine;
   parentPort?.on("message", (input: BatchInput) => void answer(engine, input));
   post({ type: "ready", report: { engine: name, embeddingWidth, loadMs: performance.now() - started } });
@@ -42,16 +42,14 @@ async function answer(engine: Engine, input: BatchInput): Promise<void> {
   }
 }
 
-async function runBatch(engine: Engine, { pixels, n }: BatchInput): Promise<BatchOutput> {
+async function runBatch(engine: Engine, { pixels, topK: wanted }: BatchInput): Promise<BatchOutput> {
+  const n = wanted.length;
   const started = performance.now();
   const { embeddings, logits } = await engine.infer(new Uint8Array(pixels, 0, n * inputBytes), n);
   const inferMs = performance.now() - started;
-  const top: TopK[] = [];
-  for (let image = 0; image < n; image += 1) {
-    // Throws for scores that are not finite. No pixels of 0 to 255 can cause that in a sound model, so it is the engine
-    // that is at fault, not the image: the run stops, rather than rows being written on its word.
-    top.push(topK(logits.subarray(image * engine.classes, (image + 1) * engine.classes), settings.topK));
-  }
+  // Throws for scores that are not finite. No pixels of 0 to 255 can cause that in a sound model, so it is the engine
+  // that is at fault, not the image: the run stops, rather than rows being written on its word.
+  const top = wanted.map((k, image) => topK(logits.subarray(image * engine.classes, (image + 1) * engine.classes), k));
   // The engine may own the memory of its outputs, which then cannot be transferred.
   return { pixels, embeddings: embeddings.slice(), top, inferMs };
 }

@@ -25,7 +25,6 @@ export interface ComputeSettings {
   /** Longest time one decode may take, in milliseconds, before the child reports it as overdue. */
   readonly itemTimeoutMs: number;
   readonly maxPixels: number;
-  readonly topK: number;
 }
 
 /** What the model says of one image. */
@@ -61,7 +60,13 @@ export interface EngineReport {
 
 export type ToChild =
   | { readonly type: "start"; readonly settings: ComputeSettings }
-  | { readonly type: "image"; readonly id: number; readonly bytes: Uint8Array };
+  | {
+      readonly type: "image";
+      readonly id: number;
+      readonly bytes: Uint8Array;
+      /** Classes wanted of this image; runs differ. */
+      readonly topK: number;
+    };
 
 export type FromChild =
   | { readonly type: "ready"; readonly report: EngineReport }

@@ -21,7 +21,6 @@ const settings: ComputeSettings = {
   engineThreads: 1,
   itemTimeoutMs: 300,
   maxPixels: 1000,
-  topK: 1,
 };
 const timing: ClientTiming = { startTimeoutMs: 5_000, silenceMarginMs: 200, backoffMs: 10 };
 
@@ -48,14 +47,14 @@ describe("worker/compute-client/client", function () {
 
   /** Sends one image for each letter, all at once; gives `ok` or the code of each. */
   async function codesOf(opened: ComputeClient, letters: string): Promise<string[]> {
-    const outcomes = await Promise.all([...letters].map((letter) => opened.predict(Buffer.from(letter))));
+    const outcomes = await Promise.all([...letters].map((letter) => opened.predict(Buffer.from(letter), 5)));
     return outcomes.map((outcome: Outcome<Prediction>) => (outcome.ok ? "ok" : outcome.failure.code));
   }
 
   it("answers with predictions and failures, and sums the times", async () => {
     const opened = await open();
     assert.equal(opened.report.engine, "scripted");
-    const outcome = await opened.predict(Buffer.from("o"));
+    const outcome = await opened.predict(Buffer.from("o"), 5);
     assert.ok(outcome.ok);
     assert.deepEqual([...outcome.value.embedding], [1, 2]);
     assert.deepEqual(await codesOf(opened, "fo"), ["DECODE_CORRUPT", "ok"]);
@@ -108,9 +107,9 @@ describe("worker/compute-client/client", function () {
 
   it("rejects everything when the child says that it cannot work", async () => {
     const opened = await open();
-    const waiting = await Promise.allSettled([..."oxo"].map((letter) => opened.predict(Buffer.from(letter))));
+    const waiting = await Promise.allSettled([..."oxo"].map((letter) => opened.predict(Buffer.from(letter), 5)));
     assert.ok(waiting.some(({ status }) => status === "rejected"));
-    await assert.rejects(opened.predict(Buffer.from("o")), { code: "ENGINE_FAILED", message: /told to$/ });
+    await assert.rejects(opened.predict(Buffer.from("o"), 5), { code: "ENGINE_FAILED", message: /told to$/ });
   });
 
   it("refuses to start with a child that says why it cannot", async () => {
@@ -136,10 +135,10 @@ describe("worker/compute-client/client", function () {
   it("ends its child on close, rejects what waits, and takes nothing more", async () => {
     const opened = await open();
     const pid = opened.pid ?? 0;
-    const waiting = opened.predict(Buffer.from("h"));
+    const waiting = opened.predict(Buffer.from("h"), 5);
     await Promise.all([opened.close(), assert.rejects(waiting, { code: "RUN_INTERRUPTED" })]);
     assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
-    await assert.rejects(opened.predict(Buffer.from("o")), { code: "RUN_INTERRUPTED" });
+    await assert.rejects(opened.predict(Buffer.from("o"), 5), { code: "RUN_INTERRUPTED" });
     await opened.close();
   });
 });

@@ -35,7 +35,6 @@ describe("worker/compute-client/start", function () {
       engineThreads: 2,
       itemTimeoutMs: 30_000,
       maxPixels: 100_000_000,
-      topK: 5,
     };
   });
 
@@ -49,7 +48,7 @@ describe("worker/compute-client/start", function () {
   }
 
   async function predict(bytes: Uint8Array): Promise<Prediction> {
-    const outcome = await client.predict(bytes);
+    const outcome = await client.predict(bytes, 5);
     assert.ok(outcome.ok, outcome.ok ? "" : outcome.failure.message);
     return outcome.value;
   }
@@ -83,7 +82,7 @@ describe("worker/compute-client/start", function () {
     const alone = await predict(cat);
     const crowd = await Promise.all(
       [cat, photo("coffee.png"), Buffer.from("no image"), photo("camera.png"), cat].map((bytes) =>
-        client.predict(bytes),
+        client.predict(bytes, 5),
       ),
     );
     assert.deepEqual(
@@ -112,7 +111,7 @@ describe("worker/compute-client/start", function () {
 
   it("answers every image when its child is killed at work", async () => {
     await open();
-    const answers = Promise.all(Array.from({ length: 24 }, () => client.predict(photo("rocket.jpg"))));
+    const answers = Promise.all(Array.from({ length: 24 }, () => client.predict(photo("rocket.jpg"), 5)));
     await sleep(300);
     process.kill(client.pid ?? 0, "SIGKILL");
     const outcomes = await answers;
@@ -127,7 +126,7 @@ describe("worker/compute-client/start", function () {
     const slow = await sharp({ create }).toColourspace("rgb16").png({ compressionLevel: 1 }).toBuffer();
     await open({ itemTimeoutMs: 50 });
     const outcomes = await Promise.all(
-      [photo("rocket.jpg"), slow, photo("coffee.png")].map((bytes) => client.predict(bytes)),
+      [photo("rocket.jpg"), slow, photo("coffee.png")].map((bytes) => client.predict(bytes, 5)),
     );
     const [first, second, third] = outcomes;
     assert.ok(first?.ok && third?.ok);

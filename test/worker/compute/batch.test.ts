@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type BatchedImage, createBatcher } from "../../../src/worker/compute/batch.js";
 
 const imageBytes = 4;
-const image = (id: number): BatchedImage => ({ id, width: 1, height: 1, format: "png" });
+const image = (id: number): BatchedImage => ({ id, width: 1, height: 1, format: "png", topK: 5 });
 
 /** A batcher over an engine that answers when it is told to. */
 function setUp(batchSize: number, maxWaitMs: number) {

@@ -1,0 +1,125 @@
+import assert from "node:assert/strict";
+import { copyFile, mkdir, readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { openResults } from "../../src/results/open.js";
+import { runCli, startCli } from "../support/cli.js";
+import { resnet50ForTests } from "../support/model.js";
+import { projectRoot } from "../support/shared-data.js";
+import { collect, useTempDir } from "../support/temp-dir.js";
+
+const photos = join(projectRoot, "examples/photos");
+
+/** Copies of an example photo, so that a run has more than one chunk. */
+async function manyPhotos(dir: string, count: number): Promise<string> {
+  const source = join(dir, "many");
+  await mkdir(source);
+  for (let i = 0; i < count; i += 1) await copyFile(join(photos, "rocket.jpg"), join(source, `${String(i).padStart(3, "0")}.jpg`));
+  return source;
+}
+
+const rowsOf = async (out: string) => collect((await openResults(out)).rows());
+
+describe("e2e/run", function () {
+  this.timeout(120_000);
+  const tempDir = useTempDir();
+  before(() => resnet50ForTests());
+
+  it("labels real photos: one JSON object on stdout, the dataset on disk, exit status 0", async () => {
+    const out = join(tempDir(), "out");
+    const { code, stdout, stderr } = await runCli(["run", photos, "--out", out, "--json"]);
+    assert.equal(code, 0, stderr);
+    const summary = JSON.parse(stdout);
+    assert.deepEqual([summary.items, summary.ok, summary.failed, summary.out], [4, 4, 0, out]);
+    assert.deepEqual(summary.engines, ["onnx/cpu"]);
+    assert.deepEqual((await readdir(out)).sort(), ["items", "parts", "run.json", "summary.json"]);
+    const rows = await rowsOf(out);
+    const labels = Object.fromEntries(rows.map((row) => [row.uri.split("/").at(-1), row.label]));
+    assert.equal(labels["chelsea.png"], "Egyptian_cat");
+    assert.equal(labels["coffee.png"], "espresso");
+    assert.equal(labels["camera.png"], "tripod");
+    for (const row of rows) {
+      assert.equal(row.embedding?.length, 2048);
+      assert.equal(row.top_labels?.length, 5);
+      assert.equal(row.bytes, (await stat(row.uri)).size);
+    }
+  });
+
+  it("finds its run again without --out, says that it is complete, and touches nothing", async () => {
+    const first = await runCli(["run", photos, "--json"], { cwd: tempDir() });
+    const { out } = JSON.parse(first.stdout);
+    assert.match(out, /labelmill-out\/photos-[0-9a-f]{8}$/);
+    const written = (await stat(join(out, "parts/part-00000000.parquet"))).mtimeMs;
+    const second = await runCli(["run", photos], { cwd: tempDir() });
+    assert.equal(second.code, 0);
+    assert.match(second.stdout, /Complete already, nothing to do\. 4 items: 4 ok/);
+    assert.equal((await stat(join(out, "parts/part-00000000.parquet"))).mtimeMs, written);
+  });
+
+  it("writes JSONL with the same columns, and leaves embeddings out where asked", async () => {
+    const parquet = join(tempDir(), "parquet");
+    const jsonl = join(tempDir(), "jsonl");
+    await runCli(["run", photos, "--out", parquet]);
+    await runCli(["run", photos, "--out", jsonl, "--format", "jsonl", "--embedding", "none", "--top-k", "2"]);
+    const strip = (row: Record<string, unknown>) => ({ ...row, run_id: 0, embedding: 0, top_labels: 0, top_indices: 0, top_scores: 0 });
+    const rows = await rowsOf(jsonl);
+    assert.deepEqual(rows.map(strip), (await rowsOf(parquet)).map(strip));
+    assert.equal(rows[0]?.top_labels?.length, 2);
+    assert.equal(rows[0]?.embedding ?? null, null);
+  });
+
+  it("goes on after an interrupt: exit status 130, finished parts kept, every item one row", async () => {
+    const out = join(tempDir(), "out");
+    const args = ["run", await manyPhotos(tempDir(), 120), "--out", out, "--chunk-size", "8"];
+    const running = startCli(args);
+    await running.said(/run started/);
+    while ((await readdir(join(out, "parts")).catch(() => [])).filter((name) => name.startsWith("part-")).length < 2) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    running.process.kill("SIGINT");
+    const interrupted = await running.result;
+    assert.equal(interrupted.code, 130, interrupted.stderr);
+    assert.match(interrupted.stderr, /repeat the same command to go on/);
+    const kept = await readdir(join(out, "parts"));
+    assert.ok(kept.length < 15 && kept.every((name) => /^part-\d{8}\.parquet$/.test(name)), String(kept));
+    const times = await Promise.all(kept.map(async (name) => (await stat(join(out, "parts", name))).mtimeMs));
+    const resumed = await runCli([...args, "--json"]);
+    assert.equal(resumed.code, 0, resumed.stderr);
+    assert.deepEqual(await Promise.all(kept.map(async (name) => (await stat(join(out, "parts", name))).mtimeMs)), times);
+    const rows = await rowsOf(out);
+    assert.deepEqual(rows.map((row) => row.item_index), Array.from({ length: 120 }, (_, i) => i));
+    assert.equal(JSON.parse(resumed.stdout).items, 120);
+  });
+
+  it("leaves no process behind when it is killed with -9, and goes on afterwards", async () => {
+    const out = join(tempDir(), "out");
+    const args = ["run", await manyPhotos(tempDir(), 60), "--out", out, "--chunk-size", "8"];
+    const running = startCli(args);
+    await running.said(/run started/);
+    const children = await descendantsOf(running.process.pid ?? 0);
+    assert.ok(children.length >= 2, "expected a compute child and a private Redis");
+    running.process.kill("SIGKILL");
+    await running.result;
+    const deadline = Date.now() + 3_000;
+    while (children.some(isAlive) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.deepEqual(children.filter(isAlive), []);
+    const resumed = await runCli([...args, "--json"]);
+    assert.equal(resumed.code, 0, resumed.stderr);
+    assert.equal((await rowsOf(out)).length, 60);
+  });
+});
+
+/** Process ids of all children and their children (Linux: /proc). */
+async function descendantsOf(pid: number): Promise<number[]> {
+  const { readFile } = await import("node:fs/promises");
+  const children = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).trim().split(" ").filter(Boolean).map(Number);
+  return [...children, ...(await Promise.all(children.map(descendantsOf))).flat()];
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

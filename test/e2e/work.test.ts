@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { copyFile, mkdir, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { enqueue, openResults, run } from "labelmill";
+import { runCli, startCli } from "../support/cli.js";
+import { resnet50ForTests } from "../support/model.js";
+import { startTestRedis, type TestRedis } from "../support/redis.js";
+import { projectRoot } from "../support/shared-data.js";
+import { collect, useTempDir } from "../support/temp-dir.js";
+
+const photos = join(projectRoot, "examples/photos");
+
+describe("e2e/work", function () {
+  this.timeout(120_000);
+  const tempDir = useTempDir();
+  let server: TestRedis;
+  before(async () => {
+    await resnet50ForTests();
+    server = await startTestRedis();
+  });
+  after(() => server.close());
+
+  const waitFor = async (path: string) => {
+    while (!(await stat(path).catch(() => null))) await sleep(100);
+  };
+
+  it("lets a producer exit and workers elsewhere do its runs, each with its own options, until they are told to stop", async () => {
+    const a = join(tempDir(), "a");
+    const b = join(tempDir(), "b");
+    const queued = await runCli(["enqueue", photos, "--out", a, "--redis-url", server.url, "--json"]);
+    assert.equal(queued.code, 0, queued.stderr);
+    assert.equal(JSON.parse(queued.stdout).items, 4);
+    await enqueue(photos, { out: b, redisUrl: server.url, topK: 2, format: "jsonl", chunkSize: 1 });
+    const workers = [1, 2].map(() => startCli(["work", "--redis-url", server.url, "--allow-root", projectRoot]));
+    await Promise.all([waitFor(join(a, "summary.json")), waitFor(join(b, "summary.json"))]);
+    for (const worker of workers) worker.process.kill("SIGTERM");
+    for (const worker of workers) assert.equal((await worker.result).code, 0, worker.stderr());
+    const rows = await Promise.all([a, b].map(async (out) => collect((await openResults(out)).rows())));
+    assert.deepEqual(rows.map((of) => of.map((row) => row.top_labels?.length)), [[5, 5, 5, 5], [2, 2, 2, 2]]);
+    assert.deepEqual(rows[0]?.map((row) => row.label), rows[1]?.map((row) => row.label));
+  });
+
+  it("leaves a run to others whose source it may not read, and says why", async () => {
+    const out = join(tempDir(), "out");
+    await enqueue(photos, { out, redisUrl: server.url });
+    const worker = startCli(["work", "--redis-url", server.url, "--allow-root", tempDir()]);
+    await worker.said(/cannot serve a run.*not below an --allow-root/);
+    worker.process.kill("SIGTERM");
+    assert.equal((await worker.result).code, 0);
+    await assert.rejects(stat(join(out, "parts")));
+  });
+
+  it("runs from the library, from a list with a bad line, with progress", async () => {
+    const list = join(tempDir(), "list.txt");
+    await mkdir(join(tempDir(), "img"));
+    await copyFile(join(photos, "coffee.png"), join(tempDir(), "img/coffee.png"));
+    await writeFile(list, "img/coffee.png\n\nimg/gone.png\nhttps://127.0.0.1/x.png\n");
+    const seen: number[] = [];
+    const out = join(tempDir(), "out");
+    const { summary } = await run(list, { out, redisUrl: server.url, onProgress: ({ done }) => seen.push(done) });
+    assert.deepEqual(summary.failuresByCode, { FETCH_NOT_FOUND: 1, FETCH_UNSUPPORTED: 1 });
+    assert.ok(seen.length > 0);
+    const rows = await collect((await openResults(out)).rows({ columns: ["source_line", "label"] }));
+    assert.deepEqual(rows, [
+      { source_line: 1, label: "espresso" },
+      { source_line: 3, label: null },
+      { source_line: 4, label: null },
+    ]);
+  });
+});
