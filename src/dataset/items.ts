@@ -1,8 +1,8 @@
 /**
- * The pinned list of a run's items, in segments: what the run is going to do, fixed before any of it is queued. A segment
- * is a gzipped JSONL file, one header line and then one line an item, small enough to hold in memory whatever the size of
- * the run. The producer writes segments and the seal; workers read the segment that their chunk lies in. Not the source:
- * whatever became of that later, the run does what is pinned here.
+ * The pinned list of a run's items, in segments: what the run is going to do, fixed before any of it is queued. A
+ * segment is a gzipped JSONL file, one header line and then one line an item, small enough to hold in memory whatever
+ * the size of the run. The producer writes segments and the seal; workers read the segment that their chunk lies in.
+ * Not the source: whatever became of that later, the run does what is pinned here.
  */
 import { createHash } from "node:crypto";
 import { promisify } from "node:util";
@@ -90,7 +90,9 @@ const sealedSchema = z.strictObject({
   leftOut: z.record(z.string(), count),
 }) satisfies z.ZodType<Sealed>;
 
-/** How many chunks segment `n` has unless it is the last: 1, 2, 4, … 64, 64: work starts at once, and files stay few. */
+/**
+ * How many chunks segment `n` has unless it is the last: 1, 2, 4, … 64, 64: work starts at once, and files stay few.
+ */
 export function segmentChunks(n: number): number {
   return 2 ** Math.min(n, 6);
 }
@@ -101,8 +103,8 @@ export function itemIdOf(uri: string): string {
 }
 
 /**
- * Makes `segment` durable, and returns the sha256 of the file. One that is pinned already stays as it is, and its digest is
- * returned: a source that changed since cannot change a run. The bytes depend on the segment alone.
+ * Makes `segment` durable, and returns the sha256 of the file. One that is pinned already stays as it is, and its
+ * digest is returned: a source that changed since cannot change a run. The bytes depend on the segment alone.
  */
 export async function pinSegment(
   storage: Storage,
@@ -119,8 +121,8 @@ export async function pinSegment(
 }
 
 /**
- * Reads segment `n` whole; null where it is not pinned (yet). Throws `RUN_DATASET_CORRUPT` where it is damaged, or is not
- * the file that `expectedSha256` was taken of.
+ * Reads segment `n` whole; null where it is not pinned (yet). Throws `RUN_DATASET_CORRUPT` where it is damaged, or is
+ * not the file that `expectedSha256` was taken of.
  */
 export async function readSegment(
   storage: Storage,
@@ -144,7 +146,10 @@ export async function readSegment(
 }
 
 /** The pinned segments in order, from number `first`, one in memory at a time, up to the first that is not there. */
-export async function* readSegments(storage: Storage, first = 0): AsyncGenerator<Segment & { readonly sha256: string }> {
+export async function* readSegments(
+  storage: Storage,
+  first = 0,
+): AsyncGenerator<Segment & { readonly sha256: string }> {
   for (let n = first; ; n += 1) {
     const segment = await readSegment(storage, n);
     if (segment === null) return;
@@ -152,7 +157,9 @@ export async function* readSegments(storage: Storage, first = 0): AsyncGenerator
   }
 }
 
-/** The items of chunk `chunk` (its number in the run), in order. Throws RangeError where the segment lacks that chunk. */
+/**
+ * The items of chunk `chunk` (its number in the run), in order. Throws RangeError where the segment lacks that chunk.
+ */
 export function chunkItems(segment: Segment, chunk: number): readonly PinnedItem[] {
   const { firstChunk, chunks, chunkSize } = segment;
   if (!Number.isInteger(chunk) || chunk < firstChunk || chunk >= firstChunk + chunks) {

@@ -1,6 +1,6 @@
 /**
- * JSONL parts: one line a row, for people and shells; three times the size of Parquet, and without a footer, so how the part
- * was made is not kept. Called by `part` only.
+ * JSONL parts: one line a row, for people and shells; three times the size of Parquet, and without a footer, so how the
+ * part was made is not kept. Called by `part` only.
  */
 import { setImmediate } from "node:timers/promises";
 import type { EncodablePart } from "./part-content.js";
@@ -19,7 +19,9 @@ export async function encodeJsonl({ rows, columns }: EncodablePart): Promise<Uin
   return Buffer.from(lines.join(""), "utf8");
 }
 
-/** Reads the rows of a JSONL part, with the given columns only. Throws on anything that `encodeJsonl` does not write. */
+/**
+ * Reads the rows of a JSONL part, with the given columns only. Throws on anything that `encodeJsonl` does not write.
+ */
 export async function readJsonlRows<K extends keyof Row>(
   storage: Storage,
   path: string,
@@ -42,9 +44,9 @@ export async function readJsonlRows<K extends keyof Row>(
 const powersOfTen = Array.from({ length: 23 }, (_, n) => Number(`1e${n}`));
 
 /**
- * A short decimal (nine digits at most) that reads back as the same float32, where `JSON.stringify` would print the double's
- * seventeen. Scaling by an exact power of ten and dividing again gives the double nearest to that decimal, which prints
- * short; 2,048 numbers take 0.2 ms so, against 0.7 with `toPrecision`.
+ * A short decimal (nine digits at most) that reads back as the same float32, where `JSON.stringify` would print the
+ * double's seventeen. Scaling by an exact power of ten and dividing again gives the double nearest to that decimal,
+ * which prints short; 2,048 numbers take 0.2 ms so, against 0.7 with `toPrecision`.
  */
 export function shortFloat32(value: number): number {
   const digits = 5 - Math.floor(Math.log10(Math.abs(value)));
@@ -71,7 +73,10 @@ function wellFormed(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [wellFormed(key), wellFormed(each)]));
 }
 
-/** Cuts the numbers out unparsed. Inside a JSON string the quotes of this key would be escaped, so it cannot stand there. */
+/**
+ * Cuts the numbers out unparsed. Inside a JSON string the quotes of this key would be escaped, so it cannot stand
+ * there.
+ */
 function withoutEmbedding(line: string): string {
   const start = line.indexOf('"embedding":[');
   if (start < 0) return line;

@@ -1,7 +1,7 @@
 /**
- * Reading Parquet parts. hyparquet reads by byte ranges, so counts cost the footer and a projection costs its own columns;
- * embeddings are decoded by parquet-wasm, which does 256 rows of 2,048 floats in 30 to 50 ms against 120 to 150. Called by
- * `part` only.
+ * Reading Parquet parts. hyparquet reads by byte ranges, so counts cost the footer and a projection costs its own
+ * columns; embeddings are decoded by parquet-wasm, which does 256 rows of 2,048 floats in 30 to 50 ms against 120 to
+ * 150. Called by `part` only.
  */
 import { type FileMetaData, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
 import { compressors } from "hyparquet-compressors";

@@ -1,7 +1,7 @@
 /**
  * Writing Parquet parts: one row group, zstd, and a footer that says how the part was made. Arrow builds the columns,
- * parquet-wasm encodes them. Runs in the process that holds the locks: 256 rows of 2,048 floats block its event loop for
- * 45 to 55 ms, of which 7 are not the embeddings'. Called by `part` only; `part-parquet-read` is the other half.
+ * parquet-wasm encodes them. Runs in the process that holds the locks: 256 rows of 2,048 floats block its event loop
+ * for 45 to 55 ms, of which 7 are not the embeddings'. Called by `part` only; `part-parquet-read` is the other half.
  */
 import {
   type Data,

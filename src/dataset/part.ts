@@ -1,8 +1,8 @@
 /**
- * Parts: the rows of one chunk, committed whole. Encodes by the run's format and writes once; whoever comes second reads
- * what the first wrote, so that a chunk is counted the same however many workers ran it. Called by the worker (commit), the
- * finaliser and a resume (counts), and the results (rows). The codecs are imported when first needed: loading Arrow and the
- * Parquet writer takes 150 ms, which a run of JSONL or a `--help` need not pay.
+ * Parts: the rows of one chunk, committed whole. Encodes by the run's format and writes once; whoever comes second
+ * reads what the first wrote, so that a chunk is counted the same however many workers ran it. Called by the worker
+ * (commit), the finaliser and a resume (counts), and the results (rows). The codecs are imported when first needed:
+ * loading Arrow and the Parquet writer takes 150 ms, which a run of JSONL or a `--help` need not pay.
  */
 import { LabelmillError, messageOf } from "../shared/errors.js";
 import { type PartFormat, parsePartPath, partPath } from "./layout.js";
@@ -26,9 +26,9 @@ export interface PartDraft {
 }
 
 /**
- * Commits a chunk's rows. Of several commits of a chunk the first wins; the others get its counts, and `won: false`. Throws
- * `STORAGE_*`, `RUN_DATASET_CORRUPT` where the part that is there cannot be read, and RangeError where the rows are not
- * exactly the chunk's.
+ * Commits a chunk's rows. Of several commits of a chunk the first wins; the others get its counts, and `won: false`.
+ * Throws `STORAGE_*`, `RUN_DATASET_CORRUPT` where the part that is there cannot be read, and RangeError where the rows
+ * are not exactly the chunk's.
  */
 export async function commitPart(
   storage: Storage,
@@ -50,7 +50,10 @@ export async function commitPart(
   return { counts: winner, won: false };
 }
 
-/** The counts of a committed part, or null where the chunk has none. Reads the footer alone, or all lines of a JSONL part. */
+/**
+ * The counts of a committed part, or null where the chunk has none. Reads the footer alone, or all lines of a JSONL
+ * part.
+ */
 export async function readPartCounts(storage: Storage, chunk: number, format: PartFormat): Promise<PartCounts | null> {
   const path = partPath(chunk, format);
   const size = await storage.size(path);
@@ -63,8 +66,9 @@ export async function readPartCounts(storage: Storage, chunk: number, format: Pa
 }
 
 /**
- * The rows of the part at `path`, in item order, with the asked-for `columns` only (all of them by default). Embeddings are
- * read only where they are asked for, and are null in a run that keeps none. Throws `RUN_DATASET_CORRUPT`, `STORAGE_*`.
+ * The rows of the part at `path`, in item order, with the asked-for `columns` only (all of them by default). Embeddings
+ * are read only where they are asked for, and are null in a run that keeps none. Throws `RUN_DATASET_CORRUPT`,
+ * `STORAGE_*`.
  */
 export async function* readPartRows<K extends keyof Row = keyof Row>(
   storage: Storage,

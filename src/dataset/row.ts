@@ -1,6 +1,6 @@
 /**
- * The row: one item's result, and the columns of every dataset. Field names are the column names of Parquet and the keys
- * of JSONL, hence the snake case. Nothing here depends on which worker made a row, or when.
+ * The row: one item's result, and the columns of every dataset. Field names are the column names of Parquet and the
+ * keys of JSONL, hence the snake case. Nothing here depends on which worker made a row, or when.
  */
 
 /** See `docs/results.md` for the meaning of each column. Unknown is null, never zero. */

@@ -1,7 +1,7 @@
 /**
- * `run.json`, the first file of a dataset: who the run is and what fixes its rows. A run's identity never changes, so the
- * same command finds its run again and another command is refused. Not the run's progress: that is its parts, and the
- * record in Redis. Called by the producer (create) and by everything that opens a dataset (read).
+ * `run.json`, the first file of a dataset: who the run is and what fixes its rows. A run's identity never changes, so
+ * the same command finds its run again and another command is refused. Not the run's progress: that is its parts, and
+ * the record in Redis. Called by the producer (create) and by everything that opens a dataset (read).
  */
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { z } from "zod";
@@ -77,9 +77,9 @@ export function identityHash(identity: RunIdentity): string {
 }
 
 /**
- * Makes the dataset of a new run, or opens the one that is there if it has this identity. Of several callers at once, one
- * creates. Throws `RUN_IDENTITY`, naming each option that differs; `RUN_NOT_A_DATASET` where the place holds other files;
- * `RUN_SCHEMA`; `STORAGE_*`.
+ * Makes the dataset of a new run, or opens the one that is there if it has this identity. Of several callers at once,
+ * one creates. Throws `RUN_IDENTITY`, naming each option that differs; `RUN_NOT_A_DATASET` where the place holds other
+ * files; `RUN_SCHEMA`; `STORAGE_*`.
  */
 export async function createRunHead(
   storage: Storage,

@@ -13,13 +13,16 @@ export interface Results {
   /** Absolute paths of the committed parts, in item order. */
   readonly partPaths: readonly string[];
   /**
-   * Every committed row in item order, one part in memory at a time. With `columns`, rows have these keys alone; leaving
-   * `embedding` out makes it tens of times faster. Throws `RUN_DATASET_CORRUPT`, `STORAGE_*`.
+   * Every committed row in item order, one part in memory at a time. With `columns`, rows have these keys alone;
+   * leaving `embedding` out makes it tens of times faster. Throws `RUN_DATASET_CORRUPT`, `STORAGE_*`.
    */
   rows<K extends keyof Row = keyof Row>(options?: { readonly columns?: readonly K[] }): AsyncIterable<Pick<Row, K>>;
 }
 
-/** Opens the dataset in the directory `out`. Throws `RUN_NOT_A_DATASET`, `RUN_SCHEMA`, `RUN_DATASET_CORRUPT`, `STORAGE_*`. */
+/**
+ * Opens the dataset in the directory `out`. Throws `RUN_NOT_A_DATASET`, `RUN_SCHEMA`, `RUN_DATASET_CORRUPT`,
+ * `STORAGE_*`.
+ */
 export async function openResults(out: string): Promise<Results> {
   const storage = openStorage(out);
   const head = await readRunHead(storage);

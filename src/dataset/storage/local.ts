@@ -1,7 +1,7 @@
 /**
- * A dataset in a local directory (or a mounted one). A file is written under a temporary name in its own folder, synced,
- * and given its name with `link()`, which refuses to replace: so a reader never sees half a file, a crash leaves only a
- * temporary file, and the first commit wins however many processes try. Opened by `open-storage` only.
+ * A dataset in a local directory (or a mounted one). A file is written under a temporary name in its own folder,
+ * synced, and given its name with `link()`, which refuses to replace: so a reader never sees half a file, a crash
+ * leaves only a temporary file, and the first commit wins however many processes try. Opened by `open-storage` only.
  */
 import { randomBytes } from "node:crypto";
 import { link, lstat, mkdir, open, readdir, readFile, stat, unlink } from "node:fs/promises";
@@ -90,7 +90,10 @@ async function linkOnce(temporary: string, file: string): Promise<CreateOutcome>
   }
 }
 
-/** Makes `folder` and whatever is missing above it, durable. Node's own recursive mkdir reports a read-only disk as ENOENT. */
+/**
+ * Makes `folder` and whatever is missing above it, durable. Node's own recursive mkdir reports a read-only disk as
+ * ENOENT.
+ */
 async function makeFolder(folder: string, isParentMade = false): Promise<void> {
   try {
     await mkdir(folder);

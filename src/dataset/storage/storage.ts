@@ -2,8 +2,8 @@
 export type CreateOutcome = "created" | "exists";
 
 /**
- * The port: where a dataset lies. Paths are relative to `location`, with `/` between names. Files are written once, whole,
- * and never changed, so whatever can be read is complete. Adapters are the other files of this folder;
+ * The port: where a dataset lies. Paths are relative to `location`, with `/` between names. Files are written once,
+ * whole, and never changed, so whatever can be read is complete. Adapters are the other files of this folder;
  * `open-storage` chooses one. Throws `STORAGE_FULL`, `STORAGE_READ_ONLY` or `STORAGE_FAILED`.
  */
 export interface Storage {
@@ -15,7 +15,9 @@ export interface Storage {
   size(path: string): Promise<number | null>;
   /** Exactly the bytes from `start` up to, not including, `end`; an array that owns its whole buffer. */
   readRange(path: string, start: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
-  /** Makes the file durable under its name unless the name is taken: of any number of callers, one is told `created`. */
+  /**
+   * Makes the file durable under its name unless the name is taken: of any number of callers, one is told `created`.
+   */
   createOnce(path: string, bytes: Uint8Array): Promise<CreateOutcome>;
   /** What lies directly in the folder `prefix` (`""` or `parts/`), sorted; folders end in `/`. No temporary files. */
   list(prefix: string): Promise<string[]>;

@@ -1,0 +1,26 @@
+import { copyFile, link, mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { extname, join, resolve } from "node:path";
+
+/** A directory of many images, made of few. */
+export interface Corpus {
+  readonly dir: string;
+  readonly images: number;
+  remove(): Promise<void>;
+}
+
+const extensions = new Set([".jpg", ".jpeg", ".png"]);
+
+/** The images of `photos`, repeated under other names until there are `count`; links where the file system allows. */
+export async function makeCorpus(photos: string, count: number): Promise<Corpus> {
+  const names = (await readdir(photos)).filter((name) => extensions.has(extname(name).toLowerCase())).sort();
+  if (names.length === 0) throw new Error(`Expected images in ${photos}, found none`);
+  const dir = await mkdtemp(join(tmpdir(), "lm-corpus-"));
+  for (let i = 0; i < count; i += 1) {
+    const name = names[i % names.length] ?? "";
+    const from = resolve(photos, name);
+    const to = join(dir, `${String(i).padStart(6, "0")}${extname(name)}`);
+    await link(from, to).catch(() => copyFile(from, to));
+  }
+  return { dir, images: count, remove: () => rm(dir, { recursive: true, force: true }) };
+}
