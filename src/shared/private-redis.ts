@@ -26,26 +26,26 @@ export interface PrivateRedis {
   readonly redis: Redis;
   /** False where another command's server was found alive. */
   readonly started: boolean;
-  /** Rejects with REDIS_SERVER_FAILED if the server that we started ends before `close`. Never resolves. */
+  /** Rejects with REDIS_SERVER_FAILED if the server ends before `close`. Never resolves. */
   readonly lost: Promise<never>;
   /** Ends the server if we started it; `discard` also removes what it kept. */
   close(options: { discard: boolean }): Promise<void>;
 }
 
 const startTimeoutMs = 10_000;
+const retryMs = 20;
 const serverPrograms = ["redis-server", "valkey-server"] as const;
 
-/** Exit status of the wrapper where another command's server holds the lock. */
-const lockedStatus = 75;
 /**
  * `flock` (util-linux) makes the start exclusive: the lock lives as long as the server does. A new server starts empty:
  * whatever an earlier one kept are locks and counts of processes that are gone, and the dataset knows better.
  */
 const wrapper = `
 exec 9>"$1/lock"
-if command -v flock >/dev/null; then flock -n 9 || exit ${lockedStatus}; fi
+if command -v flock >/dev/null; then flock -n 9 || exit 75; fi
+echo locked
 rm -rf "$1/appendonlydir"; shift
-"$@" </dev/null & server=$!
+"$@" </dev/null >/dev/null & server=$!
 ( cat >/dev/null; kill "$server" 2>/dev/null ) 9>&- <&3 &
 reader=$!
 wait "$server"; status=$?
@@ -60,16 +60,29 @@ export async function openPrivateRedis(settings: PrivateRedisSettings): Promise<
   await mkdir(settings.socketDir, { recursive: true, mode: 0o700 });
   await chmod(settings.socketDir, 0o700);
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
-  const running = await attach(socket);
-  if (running !== null) return attached(socket, running);
-  const server = spawnServer(await findServer(settings.searchPath), dataDir, socket);
-  const redis = await waitForServer(server, socket, dataDir);
-  if (server.exitCode !== null) return attached(socket, redis);
+  const program = await findServer(settings.searchPath);
+  const deadlineMs = Date.now() + startTimeoutMs;
+  // The lock may be held by a server that is coming up, or by one that is going down with its owner: look again.
+  while (Date.now() < deadlineMs) {
+    const running = await attach(socket);
+    if (running !== null) return connected(socket, running, null);
+    const server = spawnServer(program, dataDir, socket);
+    if (await holdsLock(server)) {
+      const redis = await waitForServer({ server, socket, dataDir, deadlineMs });
+      return connected(socket, redis, { server, dataDir });
+    }
+    await sleep(retryMs);
+  }
+  throw new LabelmillError("REDIS_SERVER_FAILED", { reason: `another process holds ${dataDir}, but its server does not answer` });
+}
+
+/** `own` is null where the server is another command's. */
+function connected(url: string, redis: Redis, own: { server: ChildProcess; dataDir: string } | null): PrivateRedis {
   let isClosing = false;
   const lost = new Promise<never>((_, reject) => {
-    server.once("exit", () => {
+    redis.once("close", () => {
       if (isClosing) return;
-      // Commands would wait for the server's return, which nobody brings about.
+      // On a socket, only the server's end closes the connection. Commands would wait for its return for ever.
       redis.disconnect();
       reject(new LabelmillError("REDIS_SERVER_FAILED", { reason: "it ended in the middle of the run" }));
     });
@@ -77,21 +90,18 @@ export async function openPrivateRedis(settings: PrivateRedisSettings): Promise<
   // Awaited by the caller, perhaps later than it rejects.
   lost.catch(() => {});
   return {
-    url: socket,
+    url,
     redis,
-    started: true,
+    started: own !== null,
     lost,
     async close({ discard }) {
       isClosing = true;
       redis.disconnect();
-      await stopServer(server);
-      if (discard) await rm(dataDir, { recursive: true, force: true });
+      if (own === null) return;
+      await stopServer(own.server);
+      if (discard) await rm(own.dataDir, { recursive: true, force: true });
     },
   };
-}
-
-function attached(url: string, redis: Redis): PrivateRedis {
-  return { url, redis, started: false, lost: new Promise(() => {}), close: async () => redis.disconnect() };
 }
 
 /** The first server program on `searchPath`. Throws REDIS_SERVER_MISSING. */
@@ -112,10 +122,21 @@ function spawnServer(program: string, dataDir: string, socket: string): ChildPro
   const args = ["-c", wrapper, "labelmill-redis", dataDir, program, ...settings, ...safety, ...log];
   // Detached: Ctrl-C reaches the foreground process group, and the server must outlive our drain. Descriptor 3 is the
   // pipe that ties it to us; a shell's background job has its stdin replaced, so stdin itself would not do.
-  const server = spawn("/bin/sh", args, { stdio: ["ignore", "ignore", "ignore", "pipe"], detached: true });
+  const server = spawn("/bin/sh", args, { stdio: ["ignore", "pipe", "ignore", "pipe"], detached: true });
   server.unref();
   server.once("exit", () => closeTie(server));
   return server;
+}
+
+/** Whether the wrapper got the lock; where it did not, it ends. Before this nobody knows whose server answers. */
+function holdsLock(server: ChildProcess): Promise<boolean> {
+  return new Promise((resolve) => {
+    server.once("exit", () => resolve(false));
+    server.stdout?.once("data", () => {
+      server.stdout?.destroy();
+      resolve(true);
+    });
+  });
 }
 
 async function attach(socket: string): Promise<Redis | null> {
@@ -127,14 +148,18 @@ async function attach(socket: string): Promise<Redis | null> {
   }
 }
 
-async function waitForServer(server: ChildProcess, socket: string, dataDir: string): Promise<Redis> {
-  const deadline = Date.now() + startTimeoutMs;
-  while (Date.now() < deadline) {
-    // With status 75 another command is starting the same server: keep trying to attach.
-    if (server.exitCode !== null && server.exitCode !== lockedStatus) break;
+interface StartingServer {
+  readonly server: ChildProcess;
+  readonly socket: string;
+  readonly dataDir: string;
+  readonly deadlineMs: number;
+}
+
+async function waitForServer({ server, socket, dataDir, deadlineMs }: StartingServer): Promise<Redis> {
+  while (Date.now() < deadlineMs && server.exitCode === null) {
     const redis = await attach(socket);
     if (redis !== null) return redis;
-    await sleep(20);
+    await sleep(retryMs);
   }
   await stopServer(server);
   const log = await readFile(join(dataDir, "redis.log"), "utf8").catch(() => "it wrote no log");

@@ -19,28 +19,25 @@ const slash = Buffer.from("/");
 /** `root` is an absolute path. The resume token is the item's path below it, in base64. */
 export function openDirectory(root: string, selection: Selection): Source {
   const leftOut: Record<string, number> = {};
-  const leave = (reason: string) => {
-    leftOut[reason] = (leftOut[reason] ?? 0) + 1;
-  };
   const reasonToLeave = compileSelection(selection);
   const rootPath = Buffer.from(root);
 
   async function* walk(below: Buffer[], after: Buffer[] | null): AsyncGenerator<SourceItem> {
-    const dir = joinPath([rootPath, ...below]);
-    for (const entry of await readEntries(dir)) {
+    for (const entry of await readEntries(joinPath([rootPath, ...below]))) {
       const order = after === null ? 1 : Buffer.compare(entry.name, after[0] ?? Buffer.alloc(0));
       if (order < 0) continue;
       const path = [...below, entry.name];
-      const rest = order === 0 && after !== null ? after.slice(1) : null;
-      if (entry.isDirectory()) {
-        yield* walk(path, rest);
-        continue;
-      }
-      if (order === 0) continue;
-      const reason = reasonToLeave(joinPath(path).toString("utf8")) ?? (await reasonOfLink(entry, joinPath([dir, entry.name])));
-      if (reason !== null) leave(reason);
-      else yield { uri: uriOfPath(joinPath([rootPath, ...path])), token: joinPath(path).toString("base64") };
+      if (entry.isDirectory()) yield* walk(path, order === 0 && after !== null ? after.slice(1) : null);
+      else if (order > 0) yield* itemsOf(entry, path);
     }
+  }
+
+  async function* itemsOf(entry: Dirent<Buffer>, path: Buffer[]): AsyncGenerator<SourceItem> {
+    const below = joinPath(path);
+    const absolute = joinPath([rootPath, ...path]);
+    const reason = reasonToLeave(below.toString("utf8")) ?? (await reasonOfLink(entry, absolute));
+    if (reason === null) yield { uri: uriOfPath(absolute), token: below.toString("base64") };
+    else leftOut[reason] = (leftOut[reason] ?? 0) + 1;
   }
 
   return {
