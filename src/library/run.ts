@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { createRunHead, type RunHead } from "../dataset/run-head.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
 import type { Storage } from "../dataset/storage/storage.js";
-import type { Summary } from "../dataset/summary.js";
+import { readSummary, type Summary } from "../dataset/summary.js";
 import { enqueueRun, registerRun, requireItems, requeueLostChunks } from "../producer/enqueue.js";
 import { openSubmission, type Submission } from "../producer/submission.js";
 import { LabelmillError } from "../shared/errors.js";
@@ -64,13 +64,23 @@ export async function run(sources: string | readonly string[], given: RunOptions
   const openRedis = await prepareRedis(context);
   const { head } = await createRunHead(storage, submission.identity);
   const redis = await openRedis(head.runId);
-  let summary: Summary | null = null;
+  let isFinished = false;
   try {
-    summary = await runToTheEnd({ context, submission, storage, head, redis, onProgress, onStart });
+    const active = { context, submission, storage, head, redis, onProgress, onStart };
+    const summary = await runToTheEnd(active).catch((error: unknown) => finishedElsewhere(storage, error));
+    isFinished = true;
     return { summary, wasComplete: false };
   } finally {
-    await redis.close({ discard: summary !== null });
+    await redis.close({ discard: isFinished });
   }
+}
+
+/** Two commands of one run share a private server; the one that finishes the run ends the server under the other. */
+async function finishedElsewhere(storage: Storage, error: unknown): Promise<Summary> {
+  const isServerGone = error instanceof LabelmillError && error.code === "REDIS_SERVER_FAILED";
+  const summary = isServerGone ? await readSummary(storage) : null;
+  if (summary === null) throw error;
+  return summary;
 }
 
 interface ActiveRun {

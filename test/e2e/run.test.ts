@@ -90,6 +90,15 @@ describe("e2e/run", function () {
     assert.equal(JSON.parse(resumed.stdout).items, 120);
   });
 
+  it("lets two commands of one run work on it together: both succeed, every item one row", async () => {
+    const out = join(tempDir(), "out");
+    const args = ["run", await manyPhotos(tempDir(), 60), "--out", out, "--chunk-size", "8", "--json"];
+    const results = await Promise.all([runCli(args), runCli(args)]);
+    for (const { code, stderr } of results) assert.equal(code, 0, stderr);
+    assert.equal(results[0]?.stdout, results[1]?.stdout);
+    assert.equal((await rowsOf(out)).length, 60);
+  });
+
   it("leaves no process behind when it is killed with -9, and goes on afterwards", async () => {
     const out = join(tempDir(), "out");
     const args = ["run", await manyPhotos(tempDir(), 60), "--out", out, "--chunk-size", "8"];
