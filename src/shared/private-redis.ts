@@ -1,10 +1,11 @@
 /**
  * A redis-server (or valkey-server) of our own, for a `run` without a Redis URL. It listens on a socket in a directory
- * that only this user may enter, never evicts, and keeps an append-only file, so that
- * it can be started again in the middle of a run. It is tied to us by a pipe: a shell beside it reads its stdin and ends the server at end of file, so it goes
- * when we go, even by kill -9. A server that is alive already is attached to, never replaced.
+ * that only this user may enter, never evicts, and keeps an append-only file. Beside it runs a shell, tied to us by a pipe:
+ * at its end of file, which comes however we end, even by kill -9, the shell ends the server; a server that ends by itself
+ * it starts again from the append-only file. A server that is alive already is attached to, never replaced.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { access, chmod, constants, mkdir, readFile, rm } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -26,7 +27,7 @@ export interface PrivateRedis {
   readonly redis: Redis;
   /** False where another command's server was found alive. */
   readonly started: boolean;
-  /** Rejects with REDIS_SERVER_FAILED if the server ends before `close`. Never resolves. */
+  /** Rejects with REDIS_SERVER_FAILED if the server ends before `close` and does not come back. Never resolves. */
   readonly lost: Promise<never>;
   /** Ends the server if we started it; `discard` also removes what it kept. */
   close(options: { discard: boolean }): Promise<void>;
@@ -34,23 +35,29 @@ export interface PrivateRedis {
 
 const startTimeoutMs = 10_000;
 const retryMs = 20;
+const restartTimeoutMs = 5_000;
 const serverPrograms = ["redis-server", "valkey-server"] as const;
 
 /**
- * `flock` (util-linux) makes the start exclusive: the lock lives as long as the server does. A new server starts empty:
- * whatever an earlier one kept are locks and counts of processes that are gone, and the dataset knows better.
+ * `flock` (util-linux) makes the start exclusive: the lock lives as long as the shell or the server does. The first server
+ * starts empty: whatever an earlier command's kept are locks and counts of processes that are gone, and the dataset knows
+ * better. Five ends within one command are no accident, and the shell gives up.
  */
-const wrapper = `
-exec 9>"$1/lock"
+const keeper = `
+state="$1"; shift
+exec 9>"$state/lock"
 if command -v flock >/dev/null; then flock -n 9 || exit 75; fi
 echo locked
-rm -rf "$1/appendonlydir"; shift
-"$@" </dev/null >/dev/null & server=$!
-( cat >/dev/null; kill "$server" 2>/dev/null ) 9>&- <&3 &
-reader=$!
-wait "$server"; status=$?
-kill "$reader" 2>/dev/null
-exit "$status"
+rm -rf "$state/appendonlydir"
+stopping=
+trap 'stopping=1; kill "$server"; wait "$server"' TERM
+( cat >/dev/null; kill -TERM $$ || kill $(cat "$state/pid") ) <&3 9>&- &
+ends=0
+while [ -z "$stopping" ] && [ "$ends" -lt 5 ]; do
+  "$@" </dev/null >/dev/null & server=$!
+  wait "$server"
+  ends=$((ends + 1))
+done
 `;
 
 /** Starts the run's private server or attaches to it. Throws REDIS_SERVER_MISSING or REDIS_SERVER_FAILED. */
@@ -80,11 +87,13 @@ export async function openPrivateRedis(settings: PrivateRedisSettings): Promise<
 function connected(url: string, redis: Redis, own: { server: ChildProcess; dataDir: string } | null): PrivateRedis {
   let isClosing = false;
   const lost = new Promise<never>((_, reject) => {
-    redis.once("close", () => {
-      if (isClosing) return;
-      // On a socket, only the server's end closes the connection. Commands would wait for its return for ever.
-      redis.disconnect();
-      reject(new LabelmillError("REDIS_SERVER_FAILED", { reason: "it ended in the middle of the run" }));
+    redis.on("close", () => {
+      void hasReturned(redis, own?.server ?? null).then((isBack) => {
+        if (isBack || isClosing) return;
+        // Commands would wait for its return for ever.
+        redis.disconnect();
+        reject(new LabelmillError("REDIS_SERVER_FAILED", { reason: "it ended in the middle of the run" }));
+      });
     });
   });
   // Awaited by the caller, perhaps later than it rejects.
@@ -104,6 +113,18 @@ function connected(url: string, redis: Redis, own: { server: ChildProcess; dataD
   };
 }
 
+/** Whether the server answers again, started by the shell beside it. False at once where that shell, ours, has ended. */
+async function hasReturned(redis: Redis, ownShell: ChildProcess | null): Promise<boolean> {
+  const waiting = new AbortController();
+  const { signal } = waiting;
+  const ready = once(redis, "ready", { signal }).then(() => true);
+  const shellEnd = ownShell === null ? null : once(ownShell, "exit", { signal }).then(() => false);
+  const timeout = sleep(restartTimeoutMs, false, { signal, ref: false });
+  const answers = [ready, timeout, ...(shellEnd === null ? [] : [shellEnd])];
+  for (const answer of answers) answer.catch(() => {});
+  return Promise.race(answers).finally(() => waiting.abort());
+}
+
 /** The first server program on `searchPath`. Throws REDIS_SERVER_MISSING. */
 export async function findServer(searchPath: string): Promise<string> {
   for (const program of serverPrograms) {
@@ -118,8 +139,8 @@ export async function findServer(searchPath: string): Promise<string> {
 function spawnServer(program: string, dataDir: string, socket: string): ChildProcess {
   const settings = ["--port", "0", "--unixsocket", socket, "--unixsocketperm", "700", "--dir", dataDir];
   const safety = ["--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction", "--daemonize", "no"];
-  const log = ["--logfile", join(dataDir, "redis.log")];
-  const args = ["-c", wrapper, "labelmill-redis", dataDir, program, ...settings, ...safety, ...log];
+  const files = ["--logfile", join(dataDir, "redis.log"), "--pidfile", join(dataDir, "pid")];
+  const args = ["-c", keeper, "labelmill-redis", dataDir, program, ...settings, ...safety, ...files];
   // Detached: Ctrl-C reaches the foreground process group, and the server must outlive our drain. Descriptor 3 is the
   // pipe that ties it to us; a shell's background job has its stdin replaced, so stdin itself would not do.
   const server = spawn("/bin/sh", args, { stdio: ["ignore", "pipe", "ignore", "pipe"], detached: true });

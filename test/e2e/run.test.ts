@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { copyFile, mkdir, readdir, stat } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { openResults } from "../../src/results/open.js";
+import { verifyResults } from "../../src/results/verify.js";
 import { runCli, startCli } from "../support/cli.js";
 import { resnet50ForTests } from "../support/model.js";
 import { projectRoot } from "../support/shared-data.js";
@@ -96,7 +97,20 @@ describe("e2e/run", function () {
     const results = await Promise.all([runCli(args), runCli(args)]);
     for (const { code, stderr } of results) assert.equal(code, 0, stderr);
     assert.equal(results[0]?.stdout, results[1]?.stdout);
-    assert.equal((await rowsOf(out)).length, 60);
+    assert.deepEqual((await verifyResults(out)).problems, []);
+  });
+
+  it("goes on when its private Redis is killed with -9, and every item is one row", async () => {
+    const out = join(tempDir(), "out");
+    const running = startCli(["run", await manyPhotos(tempDir(), 60), "--out", out, "--chunk-size", "8", "--json"]);
+    await running.said(/run started/);
+    for (const pid of await descendantsOf(running.process.pid ?? 0)) {
+      if ((await readFile(`/proc/${pid}/comm`, "utf8")).startsWith("redis-server")) process.kill(pid, "SIGKILL");
+    }
+    const { code, stderr } = await running.result;
+    assert.equal(code, 0, stderr);
+    const { complete, rows, problems } = await verifyResults(out);
+    assert.deepEqual({ complete, rows, problems }, { complete: true, rows: 60, problems: [] });
   });
 
   it("leaves no process behind when it is killed with -9, and goes on afterwards", async () => {
@@ -113,13 +127,13 @@ describe("e2e/run", function () {
     assert.deepEqual(children.filter(isAlive), []);
     const resumed = await runCli([...args, "--json"]);
     assert.equal(resumed.code, 0, resumed.stderr);
-    assert.equal((await rowsOf(out)).length, 60);
+    const { rows, problems } = await verifyResults(out);
+    assert.deepEqual({ rows, problems }, { rows: 60, problems: [] });
   });
 });
 
 /** Process ids of all children and their children (Linux: /proc). */
 async function descendantsOf(pid: number): Promise<number[]> {
-  const { readFile } = await import("node:fs/promises");
   const children = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).trim().split(" ").filter(Boolean).map(Number);
   return [...children, ...(await Promise.all(children.map(descendantsOf))).flat()];
 }

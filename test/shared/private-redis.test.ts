@@ -43,8 +43,13 @@ describe("shared/private-redis", () => {
     for (const server of servers.sort((a, b) => Number(a.started) - Number(b.started))) await server.close({ discard: true });
   });
 
-  it("says so when the server ends by itself", async () => {
+  it("starts a server that was killed again, with all it held, and says so when it cannot", async () => {
     const server = await openPrivateRedis(settingsIn(tempDir()));
+    await server.redis.set("key", "kept");
+    for (let end = 1; end < 5; end += 1) {
+      process.kill(await serverPid(server.redis), "SIGKILL");
+      assert.equal(await server.redis.get("key"), "kept");
+    }
     process.kill(await serverPid(server.redis), "SIGKILL");
     await assert.rejects(server.lost, { code: "REDIS_SERVER_FAILED" });
     await server.close({ discard: true });
