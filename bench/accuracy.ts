@@ -33,7 +33,8 @@ async function readClasses(path: string): Promise<Map<string, number>> {
   const columns = header.split("\t");
   const classColumn = columns.indexOf("class_index");
   const fileColumn = columns.indexOf("file");
-  if (classColumn < 0 || fileColumn < 0) throw new Error(`Expected columns class_index and file in ${path}, got ${header}`);
+  if (classColumn < 0 || fileColumn < 0)
+    throw new Error(`Expected columns class_index and file in ${path}, got ${header}`);
   return new Map(
     lines.map((line) => {
       const cells = line.split("\t");

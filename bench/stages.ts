@@ -35,7 +35,12 @@ interface Measurement {
 
 const corpus = await makeCorpus(photos, images);
 const stage = { photos: corpus.dir, images, threads };
-const measurement = (name: string, request: StageRequest): Measurement => ({ name, request, rates: [], cpuSecondsPerImage: [] });
+const measurement = (name: string, request: StageRequest): Measurement => ({
+  name,
+  request,
+  rates: [],
+  cpuSecondsPerImage: [],
+});
 const infer = [1, 4, 8, 16].map((width) =>
   measurement(`infer, batch ${width}`, { ...stage, stage: "infer", width, images: Math.min(images, 128) }),
 );
@@ -65,7 +70,10 @@ async function measure({ request, rates, cpuSecondsPerImage }: Measurement): Pro
 async function runStage(request: StageRequest): Promise<StageResult> {
   const entry = fileURLToPath(new URL("./stage.js", import.meta.url));
   const env = { ...process.env, UV_THREADPOOL_SIZE: String(Math.max(4, 2 * threads + 2)) };
-  const child = spawn(process.execPath, [entry, JSON.stringify(request)], { env, stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [entry, JSON.stringify(request)], {
+    env,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   let text = "";
   for await (const data of child.stdout) text += data;
   return JSON.parse(text) as StageResult;
@@ -76,10 +84,14 @@ function report(): void {
   const [bestInfer, bestDecode] = [best(infer), best(decode)];
   const bounds = endToEnd.rates.map((_, i) => 1 / (1 / at(bestInfer, i) + 1 / at(bestDecode, i)));
   const ratios = endToEnd.rates.map((rate, i) => rate / (bounds[i] ?? Number.NaN));
-  console.log(`${cpus()[0]?.model}, ${threads} cores, Node ${process.version}; ${images} images, ${rounds} rounds, medians`);
+  console.log(
+    `${cpus()[0]?.model}, ${threads} cores, Node ${process.version}; ${images} images, ${rounds} rounds, medians`,
+  );
   for (const { name, rates } of all) console.log(`${name.padEnd(20)} ${median(rates).toFixed(1).padStart(7)} images/s`);
   console.log(`bound (${bestInfer.name}; ${bestDecode.name}): ${median(bounds).toFixed(1)} images/s`);
-  console.log(`end to end / bound: ${median(ratios).toFixed(3)} (${Math.min(...ratios).toFixed(3)} to ${Math.max(...ratios).toFixed(3)})`);
+  console.log(
+    `end to end / bound: ${median(ratios).toFixed(3)} (${Math.min(...ratios).toFixed(3)} to ${Math.max(...ratios).toFixed(3)})`,
+  );
   console.log(`CPU seconds an image, end to end with start: ${median(endToEnd.cpuSecondsPerImage).toFixed(4)}`);
 }
 
@@ -88,6 +100,13 @@ function at({ rates }: Measurement, round: number): number {
 }
 
 async function firstPresent(...paths: string[]): Promise<string> {
-  for (const path of paths) if (await access(path).then(() => true, () => false)) return path;
+  for (const path of paths)
+    if (
+      await access(path).then(
+        () => true,
+        () => false,
+      )
+    )
+      return path;
   throw new Error(`Expected one of ${paths.join(", ")} to be there; give --photos`);
 }

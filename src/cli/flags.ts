@@ -42,7 +42,8 @@ function parseConfig(path: string, text: string): Record<string, unknown> {
   try {
     // JSON is YAML, so one parser reads both.
     const values: unknown = parse(text);
-    if (typeof values === "object" && values !== null && !Array.isArray(values)) return values as Record<string, unknown>;
+    if (typeof values === "object" && values !== null && !Array.isArray(values))
+      return values as Record<string, unknown>;
     throw new Error("it is not a mapping of options");
   } catch (error) {
     throw new LabelmillError("OPTION_CONFIG", { path, reason: messageOf(error) }, { cause: error });

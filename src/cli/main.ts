@@ -35,6 +35,8 @@ function report(error: unknown): number {
     process.stderr.write(`labelmill: ${error.message} [${error.code}]\n`);
     return error.exitCode;
   }
-  process.stderr.write(`labelmill: unexpected error, please report it: ${error instanceof Error ? error.stack : error}\n`);
+  process.stderr.write(
+    `labelmill: unexpected error, please report it: ${error instanceof Error ? error.stack : error}\n`,
+  );
   return 1;
 }

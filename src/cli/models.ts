@@ -41,7 +41,9 @@ async function listCommand({ json, ...flags }: Flags): Promise<void> {
   );
   const rows = models.map((m) => [m.name, m.title, m.licence, m.source, m.cached ? "cached" : "not pulled"]);
   openTerminal(options).print(
-    json === true ? JSON.stringify({ cacheDir, models }) : formatTable(["name", "model", "licence", "source", "weights"], rows),
+    json === true
+      ? JSON.stringify({ cacheDir, models })
+      : formatTable(["name", "model", "licence", "source", "weights"], rows),
   );
 }
 

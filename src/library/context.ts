@@ -22,7 +22,12 @@ export interface CallContext {
 }
 
 /** Throws OPTION_INVALID. The library reads no config file and, but for the places, no environment. */
-export function resolveCall({ log = silentLog, signal = new AbortController().signal, onPull = () => {}, ...given }: CallOptions): CallContext {
+export function resolveCall({
+  log = silentLog,
+  signal = new AbortController().signal,
+  onPull = () => {},
+  ...given
+}: CallOptions): CallContext {
   const options = resolveOptions({ flags: given });
   return { options, places: findPlaces(options.cacheDir), log, signal, onPull };
 }

@@ -67,7 +67,11 @@ function tensorflow(): Finding {
     import.meta.resolve(name);
     return { subject: "tensorflow", state: "info", detail: `${name} is installed; this version does not use it` };
   } catch {
-    return { subject: "tensorflow", state: "info", detail: `${name} (optional) is not installed; this version does not need it` };
+    return {
+      subject: "tensorflow",
+      state: "info",
+      detail: `${name} (optional) is not installed; this version does not need it`,
+    };
   }
 }
 

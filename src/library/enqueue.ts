@@ -36,14 +36,28 @@ export async function enqueue(sources: string | readonly string[], given: Enqueu
   const storage = openStorage(submission.out);
   const finished = await findFinished(storage, identity);
   if (finished !== null) {
-    return { runId: finished.runId, out: storage.location, items: finished.items, chunks: 0, leftOut: {}, wasComplete: true };
+    return {
+      runId: finished.runId,
+      out: storage.location,
+      items: finished.items,
+      chunks: 0,
+      leftOut: {},
+      wasComplete: true,
+    };
   }
   await requireItems(source, [sources].flat().join(", "));
   const { redis, close } = await requireRedis(context);
   try {
     const { head } = await createRunHead(storage, identity);
     await registerRun({ head, storage, redis });
-    const { items, chunks, leftOut } = await enqueueRun({ head, storage, redis, source, signal: context.signal, onPinned });
+    const { items, chunks, leftOut } = await enqueueRun({
+      head,
+      storage,
+      redis,
+      source,
+      signal: context.signal,
+      onPinned,
+    });
     return { runId: head.runId, out: storage.location, items, chunks, leftOut, wasComplete: false };
   } finally {
     await close({ discard: false });

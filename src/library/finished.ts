@@ -1,5 +1,5 @@
-import { createRunHead, type RunIdentity } from "../dataset/run-head.js";
 import { runHeadPath } from "../dataset/layout.js";
+import { createRunHead, type RunIdentity } from "../dataset/run-head.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import { readSummary, type Summary } from "../dataset/summary.js";
 

@@ -1,6 +1,7 @@
 /** The library: what `import … from "labelmill"` gives. The commands of `cli/` are made of the same calls. */
-export type { RunIdentity } from "../dataset/run-head.js";
+
 export type { Row } from "../dataset/row.js";
+export type { RunIdentity } from "../dataset/run-head.js";
 export type { Summary } from "../dataset/summary.js";
 export { openResults } from "../results/open.js";
 export { type ErrorCode, LabelmillError } from "../shared/errors.js";

@@ -7,7 +7,7 @@ import { createRunHead, type RunHead } from "../dataset/run-head.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import { readSummary, type Summary } from "../dataset/summary.js";
-import { enqueueRun, registerRun, requireItems, requeueLostChunks } from "../producer/enqueue.js";
+import { enqueueRun, registerRun, requeueLostChunks, requireItems } from "../producer/enqueue.js";
 import { openSubmission, type Submission } from "../producer/submission.js";
 import { LabelmillError } from "../shared/errors.js";
 import { type RunRecord, requireRun } from "../shared/run-record.js";
@@ -115,7 +115,9 @@ async function runToTheEnd(active: ActiveRun): Promise<Summary> {
     ]);
   } finally {
     stop.abort();
-    await worker?.close(context.options.drainTimeoutMs).catch((error: unknown) => context.log.debug("worker ended", { error }));
+    await worker
+      ?.close(context.options.drainTimeoutMs)
+      .catch((error: unknown) => context.log.debug("worker ended", { error }));
     await producer.catch(() => {});
   }
 }
@@ -127,7 +129,12 @@ function startOwnWorker({ context, submission, head, redis }: ActiveRun): Promis
 }
 
 /** Reports progress until the run is over, and queues lost chunks again. */
-async function watch(active: ActiveRun, worker: Worker, producer: Promise<unknown>, signal: AbortSignal): Promise<Summary> {
+async function watch(
+  active: ActiveRun,
+  worker: Worker,
+  producer: Promise<unknown>,
+  signal: AbortSignal,
+): Promise<Summary> {
   const { head, storage, context } = active;
   const { redis } = active.redis;
   let isSealed = false;

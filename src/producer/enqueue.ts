@@ -24,7 +24,11 @@ export interface EnqueueContext {
 }
 
 /** Makes the run's record, so that workers may serve it; nothing happens where it is there. Throws RUN_RECORD_LOST. */
-export async function registerRun({ head, storage, redis }: Pick<EnqueueContext, "head" | "storage" | "redis">): Promise<void> {
+export async function registerRun({
+  head,
+  storage,
+  redis,
+}: Pick<EnqueueContext, "head" | "storage" | "redis">): Promise<void> {
   await createRun(redis, { ...head, out: storage.location });
 }
 
@@ -90,7 +94,11 @@ async function pinRest(
   resumeToken: string | null,
 ): Promise<Sealed | null> {
   const { limit, chunkSize } = head.identity;
-  const items = takeItems(source.items(resumeToken), limit === null ? Number.POSITIVE_INFINITY : limit - start.item, signal);
+  const items = takeItems(
+    source.items(resumeToken),
+    limit === null ? Number.POSITIVE_INFINITY : limit - start.item,
+    signal,
+  );
   let position = start;
   for await (const segment of cutSegments(items, start, chunkSize)) {
     const { sha256, created } = await pinSegment(storage, segment);
@@ -99,7 +107,12 @@ async function pinRest(
     await queueSegment({ head, redis }, queue, { ...segment, sha256 });
     onPinned?.({ items: position.item, chunks: position.chunk });
   }
-  const sealed: Sealed = { segments: position.segment, chunks: position.chunk, items: position.item, leftOut: source.leftOut() };
+  const sealed: Sealed = {
+    segments: position.segment,
+    chunks: position.chunk,
+    items: position.item,
+    leftOut: source.leftOut(),
+  };
   await sealItems(storage, sealed);
   return sealed;
 }
@@ -119,7 +132,11 @@ async function queueSegment(
   return open.length;
 }
 
-async function* takeItems(items: AsyncIterable<SourceItem>, most: number, signal: AbortSignal): AsyncGenerator<SourceItem> {
+async function* takeItems(
+  items: AsyncIterable<SourceItem>,
+  most: number,
+  signal: AbortSignal,
+): AsyncGenerator<SourceItem> {
   let taken = 0;
   if (most <= 0) return;
   for await (const item of items) {
@@ -129,4 +146,3 @@ async function* takeItems(items: AsyncIterable<SourceItem>, most: number, signal
     if (taken >= most) return;
   }
 }
-

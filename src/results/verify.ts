@@ -60,7 +60,10 @@ interface ChunkToVerify {
 }
 
 /** The counts of the chunk's rows, or null where it has no part. */
-async function verifyPart({ storage, head, chunk, items }: ChunkToVerify, problems: string[]): Promise<PartCounts | null> {
+async function verifyPart(
+  { storage, head, chunk, items }: ChunkToVerify,
+  problems: string[],
+): Promise<PartCounts | null> {
   const path = partPath(chunk, head.identity.format);
   try {
     const claimed = await readPartCounts(storage, chunk, head.identity.format);
@@ -117,7 +120,8 @@ async function compareTotals(storage: Storage, totals: Totals, problems: string[
   }
   if (summary === null) return;
   if (sealed === null) problems.push("there is a summary, but the list is not sealed");
-  if (totals.parts !== totals.chunks) problems.push(`${totals.chunks - totals.parts} of ${totals.chunks} parts are missing`);
+  if (totals.parts !== totals.chunks)
+    problems.push(`${totals.chunks - totals.parts} of ${totals.chunks} parts are missing`);
   const isSame = summary.items === totals.items && summary.ok === totals.ok && summary.failed === totals.failed;
   if (!isSame) {
     const told = `${summary.items} items, ${summary.ok} ok, ${summary.failed} failed`;

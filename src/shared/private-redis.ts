@@ -80,7 +80,9 @@ export async function openPrivateRedis(settings: PrivateRedisSettings): Promise<
     }
     await sleep(retryMs);
   }
-  throw new LabelmillError("REDIS_SERVER_FAILED", { reason: `another process holds ${dataDir}, but its server does not answer` });
+  throw new LabelmillError("REDIS_SERVER_FAILED", {
+    reason: `another process holds ${dataDir}, but its server does not answer`,
+  });
 }
 
 /** `own` is null where the server is another command's. */
@@ -130,7 +132,13 @@ export async function findServer(searchPath: string): Promise<string> {
   for (const program of serverPrograms) {
     for (const dir of searchPath.split(delimiter).filter((dir) => dir !== "")) {
       const path = join(dir, program);
-      if (await access(path, constants.X_OK).then(() => true, () => false)) return path;
+      if (
+        await access(path, constants.X_OK).then(
+          () => true,
+          () => false,
+        )
+      )
+        return path;
     }
   }
   throw new LabelmillError("REDIS_SERVER_MISSING");

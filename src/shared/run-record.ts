@@ -84,7 +84,11 @@ export async function createRun(redis: Redis, run: RunKey & { out: string; schem
 }
 
 /** Counts a pinned segment in. `chunks` and `items` are the run's totals up to and with it. Idempotent. */
-export async function growRun(redis: Redis, run: RunKey, pinned: { segment: number; chunks: number; items: number }): Promise<void> {
+export async function growRun(
+  redis: Redis,
+  run: RunKey,
+  pinned: { segment: number; chunks: number; items: number },
+): Promise<void> {
   await move(redis, run, growRunScript, [recordKey(run.runId)], [pinned.segment, pinned.chunks, pinned.items]);
 }
 
@@ -163,12 +167,21 @@ export async function requireRun(redis: Redis, run: RunKey): Promise<RunRecord> 
   return record;
 }
 
-async function move(redis: Redis, run: RunKey, script: RunScript, keys: string[], args: (string | number)[]): Promise<number> {
+async function move(
+  redis: Redis,
+  run: RunKey,
+  script: RunScript,
+  keys: string[],
+  args: (string | number)[],
+): Promise<number> {
   const answer = Number(await runScript(redis, script, keys, [run.epoch, ...args]));
   if (answer === foreignEpoch) throw foreignRecord(run);
   return answer;
 }
 
 function foreignRecord(run: RunKey): LabelmillError {
-  return new LabelmillError("RUN_RECORD_LOST", { runId: run.runId, reason: "the record is absent or has another epoch" });
+  return new LabelmillError("RUN_RECORD_LOST", {
+    runId: run.runId,
+    reason: "the record is absent or has another epoch",
+  });
 }

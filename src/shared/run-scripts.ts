@@ -14,7 +14,12 @@ export interface RunScript {
 const script = (lua: string): RunScript => ({ lua, sha1: createHash("sha1").update(lua).digest("hex") });
 
 /** Runs a script by its digest, sending the text only where the server does not know it yet. */
-export async function runScript(redis: Redis, { lua, sha1 }: RunScript, keys: string[], args: (string | number)[]): Promise<unknown> {
+export async function runScript(
+  redis: Redis,
+  { lua, sha1 }: RunScript,
+  keys: string[],
+  args: (string | number)[],
+): Promise<unknown> {
   try {
     return await redis.evalsha(sha1, keys.length, ...keys, ...args);
   } catch (error) {

@@ -177,7 +177,9 @@ async function serveTaken(
       log.error(error.message, about);
       await taken.acknowledge();
     } else {
-      await taken.giveBack().catch((e: unknown) => log.warn("could not give a chunk back", { ...about, error: messageOf(e) }));
+      await taken
+        .giveBack()
+        .catch((e: unknown) => log.warn("could not give a chunk back", { ...about, error: messageOf(e) }));
       if (!(error instanceof DrainTimeout)) throw error;
       log.info("gave a chunk back", about);
     }

@@ -27,7 +27,10 @@ const fetchConcurrency = 16;
 /** Encoded bytes held ahead of the decoder, across chunks: no new fetch starts above this. */
 const mostHeldBytes = 256 * 2 ** 20;
 
-export function createProcessLimits({ decodeConcurrency, batchSize }: LimitSettings, compute: ComputeClient): ProcessLimits {
+export function createProcessLimits(
+  { decodeConcurrency, batchSize }: LimitSettings,
+  compute: ComputeClient,
+): ProcessLimits {
   let held = 0;
   let fetchMs = 0;
   let reported = compute.times();

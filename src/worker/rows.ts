@@ -29,7 +29,16 @@ export function toRow({ runId, identity }: RunHead, labels: readonly string[], p
 
 type PredictionColumns = Pick<
   Row,
-  "label" | "label_index" | "score" | "top_labels" | "top_indices" | "top_scores" | "embedding" | "width" | "height" | "format"
+  | "label"
+  | "label_index"
+  | "score"
+  | "top_labels"
+  | "top_indices"
+  | "top_scores"
+  | "embedding"
+  | "width"
+  | "height"
+  | "format"
 >;
 
 const noPrediction: PredictionColumns = {
@@ -45,7 +54,11 @@ const noPrediction: PredictionColumns = {
   format: null,
 };
 
-function predictionColumns({ prediction }: PredictedItem, labels: readonly string[], dropEmbedding: boolean): PredictionColumns {
+function predictionColumns(
+  { prediction }: PredictedItem,
+  labels: readonly string[],
+  dropEmbedding: boolean,
+): PredictionColumns {
   if (!prediction.ok) return noPrediction;
   const { topIndices, topScores, embedding, width, height, format } = prediction.value;
   const topLabels = topIndices.map((index) => labels[index] ?? String(index));

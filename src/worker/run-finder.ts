@@ -47,7 +47,8 @@ export function createRunFinder(settings: RunFinderSettings): () => Promise<Serv
     const record = await readRun(context.redis, runId);
     const known = open.get(runId);
     const isLost = record === null || (known !== undefined && known.head.epoch !== record.epoch);
-    if (isLost && onlyRun !== null) throw new LabelmillError("RUN_RECORD_LOST", { runId, reason: "there is no record" });
+    if (isLost && onlyRun !== null)
+      throw new LabelmillError("RUN_RECORD_LOST", { runId, reason: "there is no record" });
     if (isLost || record.state === "completed") {
       open.delete(runId);
       return;

@@ -1,4 +1,4 @@
-import { type Job, Worker } from "bullmq";
+import { type Job, Queue, Worker } from "bullmq";
 import { queueName, runPrefix } from "../shared/job.js";
 import type { Log } from "../shared/log.js";
 import type { Redis } from "../shared/redis.js";
@@ -54,11 +54,37 @@ export async function openRunQueue({ redis, runId, workerId, lockMs, log }: RunQ
     async take() {
       taken += 1;
       const token = `${workerId}:${taken}`;
-      const job = (await worker.getNextJob(token, { block: false })) as Job | undefined;
-      return job === undefined ? null : takenChunk(job, token, lockMs);
+      try {
+        const job = (await worker.getNextJob(token, { block: false })) as Job | undefined;
+        return job === undefined ? null : takenChunk(job, token, lockMs);
+      } catch (error) {
+        if (!(error instanceof SyntaxError)) throw error;
+        for (const jobId of await sweepUnreadable(redis, runId, token)) {
+          log.error("removed a job that cannot be read", { runId, jobId, error: error.message });
+        }
+        return null;
+      }
     },
     close: () => worker.close(),
   };
+}
+
+/**
+ * Removes the job that was just taken under `token` and cannot be parsed. BullMQ throws on it and hands out no job that
+ * could be finished, so it would be taken again and again. Returns the ids that were removed.
+ */
+async function sweepUnreadable(redis: Redis, runId: string, token: string): Promise<string[]> {
+  const queue = new Queue(queueName, { connection: redis, prefix: runPrefix(runId) });
+  const lockKey = (jobId: string) => `${queue.toKey(jobId)}:lock`;
+  const active = await redis.lrange(queue.toKey("active"), 0, -1);
+  const tokens = active.length === 0 ? [] : await redis.mget(active.map(lockKey));
+  const unreadable = active.filter((_, i) => tokens[i] === token);
+  for (const jobId of unreadable) {
+    await redis.del(lockKey(jobId));
+    await queue.remove(jobId);
+  }
+  await queue.close();
+  return unreadable;
 }
 
 function takenChunk(job: Job, token: string, lockMs: number): TakenChunk {

@@ -25,7 +25,8 @@ export function createSegmentCache(storage: Storage): SegmentCache {
         if (cached.size > mostSegments && oldest !== undefined) cached.delete(oldest);
       }
       const segment = await reading;
-      const refuse = (reason: string) => new LabelmillError("RUN_JOB_INVALID", { job: `chunk ${chunk}`, runId: run, reason });
+      const refuse = (reason: string) =>
+        new LabelmillError("RUN_JOB_INVALID", { job: `chunk ${chunk}`, runId: run, reason });
       if (segment === null) throw refuse(`its dataset has no segment ${number}`);
       if (segment.sha256 !== sha256) throw refuse(`segment ${number} has another digest`);
       const isInside = chunk >= segment.firstChunk && chunk < segment.firstChunk + segment.chunks;

@@ -4,7 +4,7 @@
  * exists, is never run again.
  */
 import { readPartCounts } from "../dataset/part.js";
-import { readRunHead, type RunHead } from "../dataset/run-head.js";
+import { type RunHead, readRunHead } from "../dataset/run-head.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import { LabelmillError } from "../shared/errors.js";
@@ -29,12 +29,18 @@ export async function openRunDataset(record: RunRecord): Promise<{ head: RunHead
   const storage = openStorage(record.out);
   const head = await readRunHead(storage);
   if (head.runId !== record.runId || head.epoch !== record.epoch) {
-    throw new LabelmillError("RUN_RECORD_LOST", { runId: record.runId, reason: `${record.out} holds run ${head.runId} now` });
+    throw new LabelmillError("RUN_RECORD_LOST", {
+      runId: record.runId,
+      reason: `${record.out} holds run ${head.runId} now`,
+    });
   }
   return { head, storage };
 }
 
-export async function openServedRun(dataset: { head: RunHead; storage: Storage }, context: WorkerContext): Promise<ServedRun> {
+export async function openServedRun(
+  dataset: { head: RunHead; storage: Storage },
+  context: WorkerContext,
+): Promise<ServedRun> {
   const { head, storage } = dataset;
   const { redis } = context;
   const queue = await context.openQueue(head.runId);
@@ -56,7 +62,8 @@ export async function openServedRun(dataset: { head: RunHead; storage: Storage }
 async function countChunk(ref: ChunkRef, context: StageContext, turn: ChunkTurn) {
   const { head, storage, compute, limits } = context;
   const found = await readPartCounts(storage, ref.chunk, head.identity.format);
-  if (found !== null) return { chunk: ref.chunk, ...found, busy: { fetchMs: 0, decodeMs: 0, inferMs: 0 }, engine: null };
+  if (found !== null)
+    return { chunk: ref.chunk, ...found, busy: { fetchMs: 0, decodeMs: 0, inferMs: 0 }, engine: null };
   const stages = createStages(context, turn);
   try {
     const counts = await runChunk(ref, stages);

@@ -42,9 +42,19 @@ export function createStages(context: StageContext, { order, attempt, signal }: 
       return chunkItems(await segments.get(chunk), chunk.chunk);
     },
     fetch: (items) =>
-      mapOrdered(items, { slots: limits.fetchSlots, order, signal, work: (item) => fetchItem(item, context, bytesHeld, signal) }),
+      mapOrdered(items, {
+        slots: limits.fetchSlots,
+        order,
+        signal,
+        work: (item) => fetchItem(item, context, bytesHeld, signal),
+      }),
     predict: (items) =>
-      mapOrdered(items, { slots: limits.predictSlots, order, signal, work: (item) => predictItem(item, context, bytesHeld) }),
+      mapOrdered(items, {
+        slots: limits.predictSlots,
+        order,
+        signal,
+        work: (item) => predictItem(item, context, bytesHeld),
+      }),
     toRow(item) {
       rowsInHand += 1;
       context.addRows(1);
@@ -52,7 +62,13 @@ export function createStages(context: StageContext, { order, attempt, signal }: 
     },
     async commit(chunk: ChunkRef, rows): Promise<PartCounts> {
       const { engine, embeddingWidth } = compute.report;
-      const making = { engine, attempts: attempt, workerVersion: version, startedAt, finishedAt: new Date().toISOString() };
+      const making = {
+        engine,
+        attempts: attempt,
+        workerVersion: version,
+        startedAt,
+        finishedAt: new Date().toISOString(),
+      };
       const { counts } = await commitPart(storage, { head, chunk: chunk.chunk, rows, making, embeddingWidth });
       return counts;
     },
@@ -85,7 +101,12 @@ function createByteHold(limits: ProcessLimits): ByteHold {
   };
 }
 
-async function fetchItem(item: PinnedItem, { fetcher, limits }: StageContext, hold: ByteHold, signal: AbortSignal): Promise<FetchedItem> {
+async function fetchItem(
+  item: PinnedItem,
+  { fetcher, limits }: StageContext,
+  hold: ByteHold,
+  signal: AbortSignal,
+): Promise<FetchedItem> {
   if (item.failure !== undefined) return { item, fetched: failedWith(item.failure) };
   const startedMs = performance.now();
   const fetched = await fetcher.fetch(item.uri, signal);
@@ -94,7 +115,11 @@ async function fetchItem(item: PinnedItem, { fetcher, limits }: StageContext, ho
   return { item, fetched };
 }
 
-async function predictItem({ item, fetched }: FetchedItem, { compute, head }: StageContext, hold: ByteHold): Promise<PredictedItem> {
+async function predictItem(
+  { item, fetched }: FetchedItem,
+  { compute, head }: StageContext,
+  hold: ByteHold,
+): Promise<PredictedItem> {
   if (!fetched.ok) return { item, facts: null, prediction: fetched };
   const { bytes, ...rest } = fetched.value;
   const prediction = await compute.predict(bytes, head.identity.topK);

@@ -4,8 +4,8 @@
  */
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
-import type { ResolvedOptions } from "../shared/options.js";
 import type { Log } from "../shared/log.js";
+import type { ResolvedOptions } from "../shared/options.js";
 import type { Redis } from "../shared/redis.js";
 import { startCompute } from "./compute-client/start.js";
 import { computeSettings } from "./compute-settings.js";

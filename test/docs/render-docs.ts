@@ -48,9 +48,19 @@ export function renderOptions(): string {
       const spec: OptionSpec = optionTable[name];
       const fallback = spec.defaultText ?? (Array.isArray(spec.default) ? "none" : String(spec.default));
       const commands = spec.commands.map((command) => `\`${command}\``).join(", ");
-      return row(`\`${spec.flag}\``, `\`${name}\``, `\`${envNameOf(name)}\``, fallback, `${spec.description}; ${spec.expected}`, commands);
+      return row(
+        `\`${spec.flag}\``,
+        `\`${name}\``,
+        `\`${envNameOf(name)}\``,
+        fallback,
+        `${spec.description}; ${spec.expected}`,
+        commands,
+      );
     });
-    const header = [row("flag", "config key", "variable", "default", "what it does", "commands"), row(...Array<string>(6).fill("---"))];
+    const header = [
+      row("flag", "config key", "variable", "default", "what it does", "commands"),
+      row(...Array<string>(6).fill("---")),
+    ];
     return `## ${optionClass}\n\n${classTexts[optionClass]}\n\n${[...header, ...rows].join("\n")}\n`;
   });
   return `# Options

@@ -33,12 +33,20 @@ describe("e2e/bad-input", function () {
     await mkdir(empty);
     await writeFile(join(tempDir(), "notes.md"), "x");
     await writeFile(join(tempDir(), "blank.txt"), "\n\n");
-    await assertRefused(["run", "nowhere"], 2, /Expected `.*nowhere` to be a directory or a list file, but there is nothing there/);
+    await assertRefused(
+      ["run", "nowhere"],
+      2,
+      /Expected `.*nowhere` to be a directory or a list file, but there is nothing there/,
+    );
     await assertRefused(["run", empty], 2, /No items in `.*empty`: it is empty/);
     await assertRefused(["run", "notes.md"], 2, /got another file/);
     await assertRefused(["run", "blank.txt"], 2, /No items in/);
     await assertRefused(["run", empty, "--model", "vgg"], 2, /Unknown model `vgg`; known: resnet50/);
-    await assertRefused(["run", empty, "--batch-size", "0"], 2, /Expected `batchSize` to be an integer from 1 to 1024, got `0`/);
+    await assertRefused(
+      ["run", empty, "--batch-size", "0"],
+      2,
+      /Expected `batchSize` to be an integer from 1 to 1024, got `0`/,
+    );
     await assertRefused(["run", empty, "--batch-sice", "8"], 2, /unknown option '--batch-sice'/);
     await assertRefused(["run"], 2, /missing required argument/);
     await assertRefused(["run", empty], 2, /LABELMILL_TOP_K/, { LABELMILL_TOP_K: "many" });
@@ -47,14 +55,26 @@ describe("e2e/bad-input", function () {
 
   it("says what it left out where a directory holds no images", async () => {
     await writeFile(join(tempDir(), "a.doc"), "x");
-    await assertRefused(["run", tempDir()], 2, /1 left out: no image extension.*--all-files|1 left out: no image extension/);
+    await assertRefused(
+      ["run", tempDir()],
+      2,
+      /1 left out: no image extension.*--all-files|1 left out: no image extension/,
+    );
   });
 
   it("refuses a Redis that does not answer or may evict, with status 1", async () => {
-    await assertRefused(["run", photo.replace("/chelsea.png", ""), "--redis-url", "redis://127.0.0.1:1"], 1, /No Redis answered at redis:\/\/127\.0\.0\.1:1/);
+    await assertRefused(
+      ["run", photo.replace("/chelsea.png", ""), "--redis-url", "redis://127.0.0.1:1"],
+      1,
+      /No Redis answered at redis:\/\/127\.0\.0\.1:1/,
+    );
     const server = await startTestRedis();
     await server.redis.config("SET", "maxmemory-policy", "volatile-lru");
-    await assertRefused(["run", photo.replace("/chelsea.png", ""), "--redis-url", server.url], 1, /volatile-lru.*noeviction/);
+    await assertRefused(
+      ["run", photo.replace("/chelsea.png", ""), "--redis-url", server.url],
+      1,
+      /volatile-lru.*noeviction/,
+    );
     await server.close();
   });
 
@@ -128,7 +148,10 @@ describe("e2e/bad-input", function () {
     if (process.getuid?.() !== 0) this.skip();
     const disk = join(tempDir(), "disk");
     await mkdir(disk);
-    const mounted = await execute("mount", ["-t", "tmpfs", "-o", "size=40k", "tmpfs", disk]).then(() => true, () => false);
+    const mounted = await execute("mount", ["-t", "tmpfs", "-o", "size=40k", "tmpfs", disk]).then(
+      () => true,
+      () => false,
+    );
     if (!mounted) this.skip();
     try {
       const args = ["run", join(projectRoot, "examples/photos"), "--out", join(disk, "out"), "--chunk-size", "1"];
@@ -136,7 +159,10 @@ describe("e2e/bad-input", function () {
       assert.equal(full.code, 1, full.stderr);
       assert.match(full.stderr, /No space left to write .*\[STORAGE_FULL\]/);
       const parts = await readdir(join(disk, "out/parts"));
-      assert.ok(parts.every((name) => /^part-\d{8}\.parquet$/.test(name)), String(parts));
+      assert.ok(
+        parts.every((name) => /^part-\d{8}\.parquet$/.test(name)),
+        String(parts),
+      );
       await execute("mount", ["-o", "remount,size=4m", disk]);
       const resumed = await runCli(args);
       assert.equal(resumed.code, 0, resumed.stderr);

@@ -14,7 +14,8 @@ const photos = join(projectRoot, "examples/photos");
 async function manyPhotos(dir: string, count: number): Promise<string> {
   const source = join(dir, "many");
   await mkdir(source);
-  for (let i = 0; i < count; i += 1) await copyFile(join(photos, "rocket.jpg"), join(source, `${String(i).padStart(3, "0")}.jpg`));
+  for (let i = 0; i < count; i += 1)
+    await copyFile(join(photos, "rocket.jpg"), join(source, `${String(i).padStart(3, "0")}.jpg`));
   return source;
 }
 
@@ -61,7 +62,14 @@ describe("e2e/run", function () {
     const jsonl = join(tempDir(), "jsonl");
     await runCli(["run", photos, "--out", parquet]);
     await runCli(["run", photos, "--out", jsonl, "--format", "jsonl", "--embedding", "none", "--top-k", "2"]);
-    const strip = (row: Record<string, unknown>) => ({ ...row, run_id: 0, embedding: 0, top_labels: 0, top_indices: 0, top_scores: 0 });
+    const strip = (row: Record<string, unknown>) => ({
+      ...row,
+      run_id: 0,
+      embedding: 0,
+      top_labels: 0,
+      top_indices: 0,
+      top_scores: 0,
+    });
     const rows = await rowsOf(jsonl);
     assert.deepEqual(rows.map(strip), (await rowsOf(parquet)).map(strip));
     assert.equal(rows[0]?.top_labels?.length, 2);
@@ -85,9 +93,15 @@ describe("e2e/run", function () {
     const times = await Promise.all(kept.map(async (name) => (await stat(join(out, "parts", name))).mtimeMs));
     const resumed = await runCli([...args, "--json"]);
     assert.equal(resumed.code, 0, resumed.stderr);
-    assert.deepEqual(await Promise.all(kept.map(async (name) => (await stat(join(out, "parts", name))).mtimeMs)), times);
+    assert.deepEqual(
+      await Promise.all(kept.map(async (name) => (await stat(join(out, "parts", name))).mtimeMs)),
+      times,
+    );
     const rows = await rowsOf(out);
-    assert.deepEqual(rows.map((row) => row.item_index), Array.from({ length: 120 }, (_, i) => i));
+    assert.deepEqual(
+      rows.map((row) => row.item_index),
+      Array.from({ length: 120 }, (_, i) => i),
+    );
     assert.equal(JSON.parse(resumed.stdout).items, 120);
   });
 
@@ -134,7 +148,11 @@ describe("e2e/run", function () {
 
 /** Process ids of all children and their children (Linux: /proc). */
 async function descendantsOf(pid: number): Promise<number[]> {
-  const children = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).trim().split(" ").filter(Boolean).map(Number);
+  const children = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8"))
+    .trim()
+    .split(" ")
+    .filter(Boolean)
+    .map(Number);
   return [...children, ...(await Promise.all(children.map(descendantsOf))).flat()];
 }
 

@@ -37,8 +37,17 @@ describe("e2e/work", function () {
     for (const worker of workers) worker.process.kill("SIGTERM");
     for (const worker of workers) assert.equal((await worker.result).code, 0, worker.stderr());
     const rows = await Promise.all([a, b].map(async (out) => collect((await openResults(out)).rows())));
-    assert.deepEqual(rows.map((of) => of.map((row) => row.top_labels?.length)), [[5, 5, 5, 5], [2, 2, 2, 2]]);
-    assert.deepEqual(rows[0]?.map((row) => row.label), rows[1]?.map((row) => row.label));
+    assert.deepEqual(
+      rows.map((of) => of.map((row) => row.top_labels?.length)),
+      [
+        [5, 5, 5, 5],
+        [2, 2, 2, 2],
+      ],
+    );
+    assert.deepEqual(
+      rows[0]?.map((row) => row.label),
+      rows[1]?.map((row) => row.label),
+    );
   });
 
   it("leaves a run to others whose source it may not read, and says why", async () => {

@@ -13,7 +13,15 @@ const start = { segment: 0, chunk: 0, item: 0 };
 describe("producer/chunk", () => {
   it("cuts segments of 1, 2, 4, … chunks, full but for the last", async () => {
     const segments = await collect(cutSegments(itemsFrom(0, 30), start, 4));
-    assert.deepEqual(segments.map(({ chunks, items }) => [chunks, items.length]), [[1, 4], [2, 8], [4, 16], [1, 2]]);
+    assert.deepEqual(
+      segments.map(({ chunks, items }) => [chunks, items.length]),
+      [
+        [1, 4],
+        [2, 8],
+        [4, 16],
+        [1, 2],
+      ],
+    );
   });
 
   it("numbers items and chunks without gaps, and holds the token of its last item", async () => {
@@ -21,7 +29,10 @@ describe("producer/chunk", () => {
       fc.asyncProperty(fc.integer({ min: 0, max: 200 }), fc.integer({ min: 1, max: 9 }), async (count, chunkSize) => {
         const segments = await collect(cutSegments(itemsFrom(0, count), start, chunkSize));
         const items = segments.flatMap((segment) => segment.items);
-        assert.deepEqual(items.map(({ index }) => index), Array.from({ length: count }, (_, i) => i));
+        assert.deepEqual(
+          items.map(({ index }) => index),
+          Array.from({ length: count }, (_, i) => i),
+        );
         for (const segment of segments) {
           assert.equal(segment.firstItem, segment.firstChunk * chunkSize);
           assert.equal(segment.resumeToken, String(segment.items.at(-1)?.index));

@@ -19,11 +19,33 @@ for (const format of ["parquet", "jsonl"] as const) {
     async function writeRun({ withSummary = true } = {}): Promise<void> {
       const storage = openStorage(tempDir());
       const { head } = await createRunHead(storage, { ...sampleIdentity, format, chunkSize: 2 });
-      const items = Array.from({ length: 5 }, (_, index) => ({ index, id: itemIdOf(`/p/${index}`), uri: `/p/${index}` }));
-      const rows = items.map(({ index, id }) => ({ ...(index === 3 ? failedRow(3) : okRow(index)), run_id: head.runId, item_id: id }));
+      const items = Array.from({ length: 5 }, (_, index) => ({
+        index,
+        id: itemIdOf(`/p/${index}`),
+        uri: `/p/${index}`,
+      }));
+      const rows = items.map(({ index, id }) => ({
+        ...(index === 3 ? failedRow(3) : okRow(index)),
+        run_id: head.runId,
+        item_id: id,
+      }));
       const common = { chunkSize: 2, resumeToken: null };
-      await pinSegment(storage, { ...common, segment: 0, firstChunk: 0, chunks: 1, firstItem: 0, items: items.slice(0, 2) });
-      await pinSegment(storage, { ...common, segment: 1, firstChunk: 1, chunks: 2, firstItem: 2, items: items.slice(2) });
+      await pinSegment(storage, {
+        ...common,
+        segment: 0,
+        firstChunk: 0,
+        chunks: 1,
+        firstItem: 0,
+        items: items.slice(0, 2),
+      });
+      await pinSegment(storage, {
+        ...common,
+        segment: 1,
+        firstChunk: 1,
+        chunks: 2,
+        firstItem: 2,
+        items: items.slice(2),
+      });
       await sealItems(storage, { segments: 2, chunks: 3, items: 5, leftOut: {} });
       for (const chunk of [0, 1, 2]) {
         const draft = sampleDraft(rows.slice(chunk * 2, chunk * 2 + 2), { format, chunkSize: 2 });
@@ -32,7 +54,8 @@ for (const format of ["parquet", "jsonl"] as const) {
       const counts = { items: 5, ok: 4, failed: 1, failuresByCode: {} };
       const rest = { seconds: 1, imagesPerSecond: 5, engines: [], precision: "fp32", boundBy: null, out: tempDir() };
       const model = { model: head.identity.model, modelSha256: head.identity.modelSha256 };
-      if (withSummary) await writeSummary(storage, { runId: head.runId, status: "completed", ...counts, ...rest, ...model });
+      if (withSummary)
+        await writeSummary(storage, { runId: head.runId, status: "completed", ...counts, ...rest, ...model });
     }
     const problems = async () => (await verifyResults(tempDir())).problems;
 

@@ -22,6 +22,7 @@ describe("shared/file-uri", () => {
   });
 
   it("refuses relative paths, other hosts, other schemes and broken escapes", () => {
-    for (const uri of ["a.jpg", "file:a.jpg", "file://host/a", "https://h/a", "file:///a%2"]) assert.equal(pathOfUri(uri), null, uri);
+    for (const uri of ["a.jpg", "file:a.jpg", "file://host/a", "https://h/a", "file:///a%2"])
+      assert.equal(pathOfUri(uri), null, uri);
   });
 });

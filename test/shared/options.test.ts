@@ -21,9 +21,13 @@ describe("shared/options", () => {
 
   it("says what was expected, what was found, and where", () => {
     rejects({ flags: { batchSize: "0" } }, /Expected `batchSize` to be an integer from 1 to 1024, got `0` \(flag\)/);
-    rejects({ env: { LABELMILL_FORMAT: "csv" } }, /Expected `format` to be parquet or jsonl, got `csv` \(LABELMILL_FORMAT\)/);
+    rejects(
+      { env: { LABELMILL_FORMAT: "csv" } },
+      /Expected `format` to be parquet or jsonl, got `csv` \(LABELMILL_FORMAT\)/,
+    );
     rejects({ config: config({ topK: [1] }) }, /got `\[1\]` \(labelmill\.config\.yaml\)/);
-    for (const value of ["1.5", "-1", "1e3", "", " 5", "0x10", "NaN"]) rejects({ flags: { chunkSize: value } }, /`chunkSize`/);
+    for (const value of ["1.5", "-1", "1e3", "", " 5", "0x10", "NaN"])
+      rejects({ flags: { chunkSize: value } }, /`chunkSize`/);
   });
 
   it("refuses a name in the config file that is no option", () => {

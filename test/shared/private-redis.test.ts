@@ -9,7 +9,12 @@ import type { Redis } from "../../src/shared/redis.js";
 import { useTempDir } from "../support/temp-dir.js";
 
 const searchPath = process.env.PATH ?? "";
-const settingsIn = (dir: string) => ({ runId: "r1", stateDir: join(dir, "state"), socketDir: join(dir, "socket"), searchPath });
+const settingsIn = (dir: string) => ({
+  runId: "r1",
+  stateDir: join(dir, "state"),
+  socketDir: join(dir, "socket"),
+  searchPath,
+});
 
 describe("shared/private-redis", () => {
   const tempDir = useTempDir();
@@ -38,9 +43,12 @@ describe("shared/private-redis", () => {
   it("starts one server when several commands ask at once", async () => {
     const servers = await Promise.all([1, 2, 3].map(() => openPrivateRedis(settingsIn(tempDir()))));
     assert.equal(servers.filter(({ started }) => started).length, 1);
-    const ids = await Promise.all(servers.map(async ({ redis }) => /run_id:(\w+)/.exec(await redis.info("server"))?.[1]));
+    const ids = await Promise.all(
+      servers.map(async ({ redis }) => /run_id:(\w+)/.exec(await redis.info("server"))?.[1]),
+    );
     assert.equal(new Set(ids).size, 1);
-    for (const server of servers.sort((a, b) => Number(a.started) - Number(b.started))) await server.close({ discard: true });
+    for (const server of servers.sort((a, b) => Number(a.started) - Number(b.started)))
+      await server.close({ discard: true });
   });
 
   it("starts a server that was killed again, with all it held, and says so when it cannot", async () => {
@@ -57,7 +65,10 @@ describe("shared/private-redis", () => {
 
   it("names what to install where there is no server program", async () => {
     const settings = { ...settingsIn(tempDir()), searchPath: tempDir() };
-    await assert.rejects(openPrivateRedis(settings), { code: "REDIS_SERVER_MISSING", message: /apt-get install redis-server/ });
+    await assert.rejects(openPrivateRedis(settings), {
+      code: "REDIS_SERVER_MISSING",
+      message: /apt-get install redis-server/,
+    });
   });
 
   it("ends the server within three seconds of a kill -9 of its owner", async () => {
@@ -68,7 +79,13 @@ describe("shared/private-redis", () => {
       process.stdout.write(pid + "\\n");
       setInterval(() => {}, 1000);`;
     const module = new URL("../../src/shared/private-redis.js", import.meta.url).href;
-    const owner = spawn(process.execPath, ["--input-type=module", "-e", script, module, JSON.stringify(settingsIn(tempDir()))]);
+    const owner = spawn(process.execPath, [
+      "--input-type=module",
+      "-e",
+      script,
+      module,
+      JSON.stringify(settingsIn(tempDir())),
+    ]);
     const [pid] = (await once(owner.stdout, "data")).map((data: Buffer) => Number(data.toString().trim()));
     assert.ok(isAlive(pid));
     owner.kill("SIGKILL");

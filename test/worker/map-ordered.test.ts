@@ -19,7 +19,10 @@ describe("worker/map-ordered", () => {
       return n * 2;
     };
     const results = await collect(mapOrdered(numbers, { slots: new Slots(4), order: 0, signal: never, work }));
-    assert.deepEqual(results, numbers.map((n) => n * 2));
+    assert.deepEqual(
+      results,
+      numbers.map((n) => n * 2),
+    );
     assert.equal(most, 4);
   });
 
@@ -33,7 +36,8 @@ describe("worker/map-ordered", () => {
     };
     const results: number[] = [];
     const run = async () => {
-      for await (const n of mapOrdered(numbers, { slots: new Slots(2), order: 0, signal: never, work })) results.push(n);
+      for await (const n of mapOrdered(numbers, { slots: new Slots(2), order: 0, signal: never, work }))
+        results.push(n);
     };
     await assert.rejects(run(), /three/);
     await sleep(20);

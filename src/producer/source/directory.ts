@@ -12,7 +12,9 @@ import { uriOfPath } from "../../shared/file-uri.js";
 import type { Selection, Source, SourceItem } from "./source.js";
 
 const imageExtensions = new Set(
-  ["jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "gif", "tif", "tiff", "avif", "heic", "heif"].map((e) => `.${e}`),
+  ["jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "gif", "tif", "tiff", "avif", "heic", "heif"].map(
+    (e) => `.${e}`,
+  ),
 );
 const slash = Buffer.from("/");
 
@@ -64,7 +66,11 @@ async function readEntries(dir: Buffer): Promise<Dirent<Buffer>[]> {
     const entries = await readdir(dir, { withFileTypes: true, encoding: "buffer" });
     return entries.sort((a, b) => Buffer.compare(a.name, b.name));
   } catch (error) {
-    throw new LabelmillError("RUN_SOURCE_UNREADABLE", { path: uriOfPath(dir), reason: messageOf(error) }, { cause: error });
+    throw new LabelmillError(
+      "RUN_SOURCE_UNREADABLE",
+      { path: uriOfPath(dir), reason: messageOf(error) },
+      { cause: error },
+    );
   }
 }
 

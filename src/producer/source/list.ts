@@ -49,7 +49,8 @@ function itemOfLine({ bytes, number, end }: Line, base: string): SourceItem | nu
   if (bytes.length === 0 || (isUtf8(bytes) && bytes.toString("utf8").trim() === "")) return null;
   if (bytes.length > longestLineBytes) return invalid(`it is longer than ${longestLineBytes} bytes`);
   if (bytes.includes(0)) return invalid("it holds a NUL byte");
-  if (!/^[a-z][a-z0-9+.-]*:/i.test(bytes.toString("latin1"))) return { uri: uriOfPath(absolutePath(bytes, base)), ...at };
+  if (!/^[a-z][a-z0-9+.-]*:/i.test(bytes.toString("latin1")))
+    return { uri: uriOfPath(absolutePath(bytes, base)), ...at };
   if (!isUtf8(bytes)) return invalid("a uri must be text");
   const uri = bytes.toString("utf8").trim();
   if (!uri.toLowerCase().startsWith("file:")) return { uri, ...at };

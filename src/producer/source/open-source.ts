@@ -22,12 +22,16 @@ export async function openSources(
 
 async function openSource(path: string, selection: Selection): Promise<Source> {
   const found = await stat(path).catch((error: unknown) => {
-    if (["ENOENT", "ENOTDIR"].includes(systemCode(error) ?? "")) throw new LabelmillError("RUN_SOURCE_MISSING", { source: path });
+    if (["ENOENT", "ENOTDIR"].includes(systemCode(error) ?? ""))
+      throw new LabelmillError("RUN_SOURCE_MISSING", { source: path });
     throw new LabelmillError("RUN_SOURCE_UNREADABLE", { path, reason: messageOf(error) }, { cause: error });
   });
   if (found.isDirectory()) return openDirectory(path, selection);
   if (found.isFile() && path.toLowerCase().endsWith(".txt")) return openList(path);
-  throw new LabelmillError("RUN_SOURCE_KIND", { source: path, found: found.isFile() ? "another file" : "a special file" });
+  throw new LabelmillError("RUN_SOURCE_KIND", {
+    source: path,
+    found: found.isFile() ? "another file" : "a special file",
+  });
 }
 
 /** One source after the other. The resume token is the source's number and its own token. */
@@ -38,7 +42,8 @@ function concatSources(sources: readonly Source[]): Source {
       const first = Number(number);
       for (const [i, source] of sources.entries()) {
         if (i < first) continue;
-        for await (const item of source.items(i === first ? token : null)) yield { ...item, token: `${i}:${item.token}` };
+        for await (const item of source.items(i === first ? token : null))
+          yield { ...item, token: `${i}:${item.token}` };
       }
     },
     leftOut: () => sumCounts(sources.map((source) => source.leftOut())),

@@ -42,7 +42,7 @@ export function summarizeModel(name: string): ModelSummary {
 }
 
 /** The layers that hold parameters or change the shape, in the order in which they run. */
-export function summaryLayersOf(spec: ResNetSpec): SummaryLayer[] {
+function summaryLayersOf(spec: ResNetSpec): SummaryLayer[] {
   const { convolutions, pooledSize, embeddingWidth } = layersOf(spec);
   const [stem, ...others] = convolutions.map((conv) => convLine(conv, spec.convBias));
   const fcParams = (embeddingWidth + 1) * spec.classes;

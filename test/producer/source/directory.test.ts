@@ -42,7 +42,10 @@ describe("producer/source/directory", () => {
     await write("a.JPEG", "b.Png", "c.txt", "d", ".hidden.webp", "sub.jpg/e.gif");
     const source = openDirectory(tempDir(), images);
     const items = await collect(source.items(null));
-    assert.deepEqual(items.map(({ uri }) => uri.replace(`${tempDir()}/`, "")), [".hidden.webp", "a.JPEG", "b.Png", "sub.jpg/e.gif"]);
+    assert.deepEqual(
+      items.map(({ uri }) => uri.replace(`${tempDir()}/`, "")),
+      [".hidden.webp", "a.JPEG", "b.Png", "sub.jpg/e.gif"],
+    );
     assert.deepEqual(source.leftOut(), { "no image extension": 2 });
   });
 

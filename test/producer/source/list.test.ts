@@ -19,14 +19,26 @@ describe("producer/source/list", () => {
     const dir = tempDir();
     assert.deepEqual(
       items.map(({ uri, line }) => [line, uri]),
-      [[1, `${dir}/a.jpg`], [2, `${dir}/b.jpg`], [3, "/c/d.jpg"], [4, "/e f.jpg"], [5, "https://h/i.jpg"]],
+      [
+        [1, `${dir}/a.jpg`],
+        [2, `${dir}/b.jpg`],
+        [3, "/c/d.jpg"],
+        [4, "/e f.jpg"],
+        [5, "https://h/i.jpg"],
+      ],
     );
   });
 
   it("takes CRLF, a missing last line end, and leaves blank lines with the line numbers kept", async () => {
     const source = await listOf("/a\r\n\r\n  \n/b");
     const items = await collect(source.items(null));
-    assert.deepEqual(items.map(({ uri, line }) => [line, uri]), [[1, "/a"], [4, "/b"]]);
+    assert.deepEqual(
+      items.map(({ uri, line }) => [line, uri]),
+      [
+        [1, "/a"],
+        [4, "/b"],
+      ],
+    );
     assert.deepEqual(source.leftOut(), { "blank line": 2 });
   });
 
@@ -46,12 +58,16 @@ describe("producer/source/list", () => {
   });
 
   it("goes on after any item as if it had not been interrupted", async () => {
-    const line = fc.oneof(fc.constantFrom("", " ", "/a", "b c", "é"), fc.string({ maxLength: 30 }).map((s) => s.replaceAll("\n", "")));
+    const line = fc.oneof(
+      fc.constantFrom("", " ", "/a", "b c", "é"),
+      fc.string({ maxLength: 30 }).map((s) => s.replaceAll("\n", "")),
+    );
     await fc.assert(
       fc.asyncProperty(fc.array(line, { maxLength: 12 }), fc.constantFrom("\n", "\r\n"), async (lines, end) => {
         const source = await listOf(lines.join(end));
         const items = await collect(source.items(null));
-        for (const [i, { token }] of items.entries()) assert.deepEqual(await collect(source.items(token)), items.slice(i + 1));
+        for (const [i, { token }] of items.entries())
+          assert.deepEqual(await collect(source.items(token)), items.slice(i + 1));
       }),
       { numRuns: 30 },
     );

@@ -1,0 +1,96 @@
+/**
+ * A run without images: real Redis, a real dataset, the real consumer and stages, and a compute side that answers as the
+ * test says. For claims about queueing and counting.
+ */
+import { createRunHead, type RunHead } from "../../src/dataset/run-head.js";
+import { openStorage } from "../../src/dataset/storage/open-storage.js";
+import type { Storage } from "../../src/dataset/storage/storage.js";
+import { enqueueRun, registerRun } from "../../src/producer/enqueue.js";
+import type { Source } from "../../src/producer/source/source.js";
+import { type Log, silentLog } from "../../src/shared/log.js";
+import type { Redis } from "../../src/shared/redis.js";
+import type { Prediction } from "../../src/worker/compute/protocol.js";
+import type { ComputeClient } from "../../src/worker/compute-client/client.js";
+import { type Consumer, startConsumer } from "../../src/worker/consumer.js";
+import { type Outcome, succeeded } from "../../src/worker/outcome.js";
+import { createProcessLimits } from "../../src/worker/process-limits.js";
+import { createRunFinder } from "../../src/worker/run-finder.js";
+import { openRunQueue, type RunQueue } from "../../src/worker/run-queue.js";
+import { sampleIdentity } from "../dataset/samples.js";
+
+export interface TestRun {
+  readonly head: RunHead;
+  readonly storage: Storage;
+  readonly source: Source;
+}
+
+/** `count` items, `/i/0` and on; the token of an item is the index of the next. */
+export function numberedSource(count: number): Source {
+  return {
+    async *items(after) {
+      for (let i = Number(after ?? 0); i < count; i += 1) yield { uri: `/i/${i}`, token: String(i + 1) };
+    },
+    leftOut: () => ({}),
+    roots: ["/"],
+  };
+}
+
+/** Creates, registers and enqueues a run of `count` items in chunks of `chunkSize`. */
+export async function submitRun(redis: Redis, out: string, { count = 12, chunkSize = 4 } = {}): Promise<TestRun> {
+  const storage = openStorage(out);
+  const source = numberedSource(count);
+  const { head } = await createRunHead(storage, { ...sampleIdentity, sources: ["/i"], chunkSize });
+  await registerRun({ head, storage, redis });
+  await enqueueRun({ head, storage, redis, source, signal: new AbortController().signal });
+  return { head, storage, source };
+}
+
+export interface ConsumerOptions {
+  readonly predict?: (bytes: Uint8Array) => Promise<Outcome<Prediction>>;
+  readonly lockMs?: number;
+  readonly chunksInFlight?: number;
+  readonly onlyRun?: string;
+  readonly log?: Log;
+  /** Wraps the queue, for faults that cannot be caused for real. */
+  readonly wrapQueue?: (queue: RunQueue) => RunQueue;
+}
+
+/** The prediction that every image gets unless the test says otherwise. */
+export const somePrediction: Prediction = {
+  width: 4,
+  height: 3,
+  format: "png",
+  topIndices: [1, 0],
+  topScores: [0.75, 0.25],
+  embedding: new Float32Array(4).fill(0.5),
+};
+
+/** Starts a consumer of all runs. An item's bytes are its uri. */
+export function startTestConsumer(redis: Redis, options: ConsumerOptions = {}): Consumer {
+  const { predict = async () => succeeded(somePrediction), lockMs = 10_000, log = silentLog } = options;
+  const { wrapQueue = (queue) => queue, chunksInFlight = 2, onlyRun = null } = options;
+  const compute: ComputeClient = {
+    report: { engine: "test/none", embeddingWidth: 4, loadMs: 0 },
+    pid: null,
+    predict,
+    times: () => ({ decodeMs: 0, inferMs: 0, batches: 0, images: 0, restarts: 0 }),
+    close: async () => {},
+  };
+  const fetcher = {
+    fetch: async (uri: string) =>
+      succeeded({ bytes: Buffer.from(uri), sha256: "a".repeat(64), etag: null, modifiedAt: null }),
+  };
+  const workerId = `w${Math.random().toString(16).slice(2)}`;
+  const context = {
+    redis,
+    fetcher,
+    compute,
+    limits: createProcessLimits({ decodeConcurrency: 2, batchSize: 8 }, compute),
+    labels: ["zero", "one"],
+    addRows: () => {},
+    openQueue: async (runId: string) => wrapQueue(await openRunQueue({ redis, runId, workerId, lockMs, log })),
+  };
+  const modelSha256 = sampleIdentity.modelSha256;
+  const findRuns = createRunFinder({ context, onlyRun, modelSha256, allowRoots: ["/i"], log });
+  return startConsumer({ findRuns, chunksInFlight, lockMs, log });
+}

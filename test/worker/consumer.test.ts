@@ -1,0 +1,206 @@
+import assert from "node:assert/strict";
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Queue } from "bullmq";
+import { readSummary } from "../../src/dataset/summary.js";
+import { enqueueRun, registerRun, requeueLostChunks } from "../../src/producer/enqueue.js";
+import { verifyResults } from "../../src/results/verify.js";
+import { LabelmillError } from "../../src/shared/errors.js";
+import { queueName, runPrefix } from "../../src/shared/job.js";
+import { type Log, silentLog } from "../../src/shared/log.js";
+import { readRun } from "../../src/shared/run-record.js";
+import { succeeded } from "../../src/worker/outcome.js";
+import { startTestRedis, type TestRedis } from "../support/redis.js";
+import { somePrediction, startTestConsumer, submitRun, type TestRun } from "../support/run-harness.js";
+import { useTempDir } from "../support/temp-dir.js";
+
+describe("worker/consumer", () => {
+  const tempDir = useTempDir();
+  let server: TestRedis;
+  beforeEach(async () => {
+    server = await startTestRedis();
+  });
+  afterEach(() => server.close());
+
+  const complete = async ({ storage }: TestRun) => {
+    while ((await readSummary(storage)) === null) await sleep(20);
+  };
+  const assertSound = async ({ storage }: TestRun, rows: number) => {
+    const found = await verifyResults(storage.location);
+    assert.deepEqual(
+      { complete: found.complete, rows: found.rows, problems: found.problems },
+      { complete: true, rows, problems: [] },
+    );
+  };
+  /** A log that keeps its warnings and errors. */
+  const keepLog = () => {
+    const lines: string[] = [];
+    const keep = (message: string) => void lines.push(message);
+    return { lines, log: { ...silentLog, warn: keep, error: keep } satisfies Log };
+  };
+
+  it("does a run to its summary, and leaves nothing in the queue", async () => {
+    const run = await submitRun(server.redis, tempDir(), { count: 30 });
+    const consumer = startTestConsumer(server.redis);
+    await complete(run);
+    await consumer.drain(1_000);
+    await assertSound(run, 30);
+    const queue = new Queue(queueName, { connection: server.redis, prefix: runPrefix(run.head.runId) });
+    assert.deepEqual(await queue.getJobCounts("wait", "active", "delayed", "failed", "completed"), {
+      wait: 0,
+      active: 0,
+      delayed: 0,
+      failed: 0,
+      completed: 0,
+    });
+    await queue.close();
+  });
+
+  it("counts a chunk whose part exists from the part, unrun and not rewritten, after Redis lost everything", async () => {
+    const run = await submitRun(server.redis, tempDir());
+    let predictions = 0;
+    const predict = async () => {
+      predictions += 1;
+      if (predictions > 6) await sleep(300);
+      return succeeded(somePrediction);
+    };
+    const first = startTestConsumer(server.redis, { predict, chunksInFlight: 1 });
+    const part = join(tempDir(), "parts/part-00000000.parquet");
+    while (!(await stat(part).catch(() => null))) await sleep(10);
+    await first.drain(0);
+    const written = (await stat(part)).mtimeMs;
+    await server.redis.flushall();
+    const { head, storage, source } = run;
+    await registerRun({ head, storage, redis: server.redis });
+    await enqueueRun({ head, storage, redis: server.redis, source, signal: new AbortController().signal });
+    predictions = -1_000;
+    const second = startTestConsumer(server.redis, { predict });
+    await complete(run);
+    await second.drain(1_000);
+    await assertSound(run, 12);
+    assert.equal((await stat(part)).mtimeMs, written);
+    assert.ok(predictions + 1_000 <= 8, `predicted ${predictions + 1_000} of 12 items again`);
+    const record = await readRun(server.redis, head.runId);
+    assert.deepEqual([record?.ok, record?.doneChunks], [12, 3]);
+  });
+
+  it("does every chunk once in effect where two consumers work and one loses its locks in the middle", async () => {
+    const run = await submitRun(server.redis, tempDir(), { count: 24 });
+    const { lines, log } = keepLog();
+    const slow = async () => sleep(900, succeeded(somePrediction));
+    const loser = startTestConsumer(server.redis, {
+      predict: slow,
+      lockMs: 1_000,
+      log,
+      wrapQueue: (queue) => ({
+        ...queue,
+        take: async () => {
+          const taken = await queue.take();
+          return taken === null ? null : { ...taken, renewLock: async () => false };
+        },
+      }),
+    });
+    await sleep(200);
+    const winner = startTestConsumer(server.redis, { lockMs: 1_000 });
+    await complete(run);
+    await Promise.all([loser.drain(2_000), winner.drain(2_000)]);
+    await assertSound(run, 24);
+    assert.ok(lines.some((line) => /lost the lock of a chunk/.test(line)));
+    assert.equal((await readRun(server.redis, run.head.runId))?.ok, 24);
+  });
+
+  it("gives chunks back when the time to drain is over, and the next worker takes them at once", async () => {
+    const run = await submitRun(server.redis, tempDir());
+    let taken = 0;
+    const never = () => {
+      taken += 1;
+      return new Promise<never>(() => {});
+    };
+    const first = startTestConsumer(server.redis, { predict: never, lockMs: 60_000 });
+    while (taken === 0) await sleep(10);
+    const startedMs = Date.now();
+    await first.drain(100);
+    assert.ok(Date.now() - startedMs < 2_000, "the drain takes no longer than it may");
+    const second = startTestConsumer(server.redis);
+    await complete(run);
+    assert.ok(Date.now() - startedMs < 10_000, "nobody may wait for the lock of 60 s");
+    await second.drain(1_000);
+    await assertSound(run, 12);
+  });
+
+  it("ends with the infrastructure's error, and gives back what it held", async () => {
+    const run = await submitRun(server.redis, tempDir());
+    const predict = async () => {
+      throw new LabelmillError("ENGINE_FAILED", { reason: "no engine" });
+    };
+    const broken = startTestConsumer(server.redis, { predict, lockMs: 60_000 });
+    await assert.rejects(broken.ended, { code: "ENGINE_FAILED" });
+    const sound = startTestConsumer(server.redis);
+    await complete(run);
+    await sound.drain(1_000);
+    await assertSound(run, 12);
+  });
+
+  it("refuses jobs that are not the producer's, goes on with the others, and the lost chunks are queued again", async () => {
+    const run = await submitRun(server.redis, tempDir(), { count: 40 });
+    const { head, storage } = run;
+    const prefix = runPrefix(head.runId);
+    const tamper = async (chunk: number, change: Record<string, unknown>) => {
+      const key = `${prefix}:${queueName}:chunk-${chunk}`;
+      const data = JSON.parse((await server.redis.hget(key, "data")) ?? "{}");
+      await server.redis.hset(key, "data", JSON.stringify({ ...data, ...change }));
+    };
+    await tamper(0, { v: 9 });
+    await tamper(1, { run: "another" });
+    await tamper(2, { segment: 77 });
+    await tamper(3, { sha256: "0".repeat(64) });
+    await tamper(4, { chunk: 9_999 });
+    const { lines, log } = keepLog();
+    const consumer = startTestConsumer(server.redis, { log });
+    while (((await readRun(server.redis, head.runId))?.doneChunks ?? 0) < 5) await sleep(20);
+    while ((await requeueLostChunks({ head, storage, redis: server.redis })) === 0) await sleep(20);
+    await complete(run);
+    await consumer.drain(1_000);
+    await assertSound(run, 40);
+    assert.equal(lines.filter((line) => /^Refused job/.test(line)).length, 5);
+  });
+
+  it("sweeps a job whose data is not JSON, without a hot loop, and the chunk is queued again", async () => {
+    const run = await submitRun(server.redis, tempDir());
+    const { head, storage } = run;
+    await server.redis.hset(`${runPrefix(head.runId)}:${queueName}:chunk-1`, "data", "{not json");
+    const { lines, log } = keepLog();
+    const consumer = startTestConsumer(server.redis, { log, lockMs: 1_000 });
+    while (((await readRun(server.redis, head.runId))?.doneChunks ?? 0) < 2) await sleep(20);
+    while ((await requeueLostChunks({ head, storage, redis: server.redis })) === 0) await sleep(50);
+    await complete(run);
+    await consumer.drain(1_000);
+    await assertSound(run, 12);
+    assert.ok(lines.length < 10, `logged ${lines.length} lines: ${lines[0]}`);
+  });
+
+  it("shares itself evenly between two runs", async () => {
+    const runs = [
+      await submitRun(server.redis, join(tempDir(), "a"), { count: 80 }),
+      await submitRun(server.redis, join(tempDir(), "b"), { count: 80 }),
+    ];
+    const predict = async () => sleep(5, succeeded(somePrediction));
+    const consumer = startTestConsumer(server.redis, { predict, chunksInFlight: 1 });
+    const done = async (run: TestRun | undefined) => (await readRun(server.redis, run?.head.runId ?? ""))?.doneChunks ?? 0;
+    while ((await done(runs[0])) < 10) await sleep(5);
+    const [a, b] = [await done(runs[0]), await done(runs[1])];
+    assert.ok(Math.abs(a - b) <= 2, `${a} chunks of one run against ${b} of the other`);
+    await Promise.all(runs.map(complete));
+    await consumer.drain(1_000);
+  });
+
+  it("stops with a resumable error where its only run is gone from Redis", async () => {
+    const run = await submitRun(server.redis, tempDir(), { count: 200 });
+    const predict = async () => sleep(20, succeeded(somePrediction));
+    const consumer = startTestConsumer(server.redis, { predict, onlyRun: run.head.runId });
+    await sleep(300);
+    await server.redis.flushall();
+    await assert.rejects(consumer.ended, { code: "RUN_RECORD_LOST", retryable: true });
+  });
+});
