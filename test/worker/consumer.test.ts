@@ -187,7 +187,8 @@ describe("worker/consumer", () => {
     ];
     const predict = async () => sleep(5, succeeded(somePrediction));
     const consumer = startTestConsumer(server.redis, { predict, chunksInFlight: 1 });
-    const done = async (run: TestRun | undefined) => (await readRun(server.redis, run?.head.runId ?? ""))?.doneChunks ?? 0;
+    const done = async (run: TestRun | undefined) =>
+      (await readRun(server.redis, run?.head.runId ?? ""))?.doneChunks ?? 0;
     while ((await done(runs[0])) < 10) await sleep(5);
     const [a, b] = [await done(runs[0]), await done(runs[1])];
     assert.ok(Math.abs(a - b) <= 2, `${a} chunks of one run against ${b} of the other`);

@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type CommandName, type OptionSpec, optionTable } from "../../src/shared/option-table.js";
+import { optionNames } from "../../src/shared/options.js";
+import { runCli } from "../support/cli.js";
+import { useTempDir } from "../support/temp-dir.js";
+
+const commands: readonly (readonly [CommandName, readonly string[]])[] = [
+  ["run", ["run"]],
+  ["enqueue", ["enqueue"]],
+  ["work", ["work"]],
+  ["doctor", ["doctor"]],
+  ["models", ["models", "pull"]],
+  ["results", ["results", "stats"]],
+];
+
+describe("cli/flags", () => {
+  const tempDir = useTempDir();
+
+  for (const [name, command] of commands) {
+    it(`offers every option of the table in the help of ${command.join(" ")}, and no other`, async () => {
+      const { stdout, code } = await runCli([...command, "--help"]);
+      assert.equal(code, 0);
+      for (const option of optionNames) {
+        const { flag, commands: takers }: OptionSpec = optionTable[option];
+        assert.equal(stdout.includes(flag.split(" ")[0] ?? ""), takers.includes(name), `${flag} of ${name}`);
+      }
+    });
+  }
+
+  it("reads a config file of the current directory, below flags and environment", async () => {
+    const photos = join(tempDir(), "empty");
+    await mkdir(photos);
+    await writeFile(join(tempDir(), "labelmill.config.yaml"), "batchSize: 0\n");
+    const fromFile = await runCli(["run", photos], { cwd: tempDir() });
+    assert.match(fromFile.stderr, /Expected `batchSize` .* got `0` \(.*labelmill\.config\.yaml\)/);
+    const fromFlag = await runCli(["run", photos, "--batch-size", "4"], { cwd: tempDir() });
+    assert.match(fromFlag.stderr, /No items in/);
+  });
+
+  it("says what is wrong with a config file", async () => {
+    for (const [text, message] of [
+      ["- a list", /Expected .* to be a JSON or YAML mapping: it is not a mapping/],
+      ['{"a": ', /Expected .* to be a JSON or YAML mapping/],
+      ["sise: 3", /Unknown option `sise`/],
+    ] as const) {
+      await writeFile(join(tempDir(), "labelmill.config.json"), text);
+      const { code, stderr } = await runCli(["run", tempDir()], { cwd: tempDir() });
+      assert.equal(code, 2);
+      assert.match(stderr, message);
+    }
+  });
+});

@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { createRateMeter, describeFailures, describeSeconds } from "../../src/cli/progress.js";
+
+const progress = (done: number, items: number | null) => ({ done, items, pinned: 0, failed: 0, failuresByCode: {} });
+
+describe("cli/progress", () => {
+  it("gives rate and time to the end over the last half minute", () => {
+    let ms = 0;
+    const meter = createRateMeter(() => ms);
+    assert.deepEqual(meter(progress(0, 1000)), { perSecond: 0, etaSeconds: null });
+    ms = 10_000;
+    assert.deepEqual(meter(progress(100, 1000)), { perSecond: 10, etaSeconds: 90 });
+    // Much faster from here on: the slow start leaves the window.
+    for (ms = 20_000; ms <= 60_000; ms += 10_000) meter(progress(100 + (ms - 10_000) / 100, 1000));
+    ms = 70_000;
+    assert.deepEqual(meter(progress(700, 1000)), { perSecond: 10, etaSeconds: 30 });
+  });
+
+  it("knows no end while the source is still being read", () => {
+    let ms = 0;
+    const meter = createRateMeter(() => ms);
+    meter(progress(0, null));
+    ms = 1_000;
+    assert.deepEqual(meter(progress(5, null)), { perSecond: 5, etaSeconds: null });
+  });
+
+  it("words durations and failures for people", () => {
+    assert.deepEqual([12.4, 59.6, 200, 18_200].map(describeSeconds), ["12 s", "1 min 0 s", "3 min 20 s", "5 h 3 min"]);
+    assert.equal(describeFailures({ B: 1, A: 1, C: 7 }), "C 7, A 1, B 1");
+  });
+});

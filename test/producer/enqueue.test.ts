@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { Queue } from "bullmq";
+import { type PinnedItem, readSealed, readSegments } from "../../src/dataset/items.js";
+import { createRunHead } from "../../src/dataset/run-head.js";
+import { openStorage } from "../../src/dataset/storage/open-storage.js";
+import { enqueueRun, registerRun, requeueLostChunks, requireItems } from "../../src/producer/enqueue.js";
+import type { Source } from "../../src/producer/source/source.js";
+import { queueName, runPrefix } from "../../src/shared/job.js";
+import { readRun } from "../../src/shared/run-record.js";
+import { sampleIdentity } from "../dataset/samples.js";
+import { startTestRedis, type TestRedis } from "../support/redis.js";
+import { numberedSource } from "../support/run-harness.js";
+import { collect, useTempDir } from "../support/temp-dir.js";
+
+const never = new AbortController().signal;
+
+describe("producer/enqueue", () => {
+  const tempDir = useTempDir();
+  let server: TestRedis;
+  before(async () => {
+    server = await startTestRedis();
+  });
+  after(() => server.close());
+  afterEach(() => server.redis.flushall());
+
+  async function newRun(limit: number | null = null) {
+    const storage = openStorage(tempDir());
+    const { head } = await createRunHead(storage, { ...sampleIdentity, sources: ["/i"], chunkSize: 3, limit });
+    await registerRun({ head, storage, redis: server.redis });
+    return { head, storage, redis: server.redis };
+  }
+  const pinned = async (): Promise<PinnedItem[]> =>
+    (await collect(readSegments(openStorage(tempDir())))).flatMap(({ items }) => items);
+  const uris = async () => (await pinned()).map(({ uri }) => uri);
+  const queued = async (runId: string) => {
+    const queue = new Queue(queueName, { connection: server.redis, prefix: runPrefix(runId) });
+    const jobs = await queue.getJobs(["wait"], 0, -1, true);
+    await queue.close();
+    return jobs.map((job) => job.data.chunk);
+  };
+  const expected = (count: number) => Array.from({ length: count }, (_, i) => `/i/${i}`);
+
+  it("pins every item in order, queues every chunk once and in order, and seals", async () => {
+    const run = await newRun();
+    const sealed = await enqueueRun({ ...run, source: numberedSource(20), signal: never });
+    assert.deepEqual([sealed.items, sealed.chunks], [20, 7]);
+    assert.deepEqual(await uris(), expected(20));
+    assert.deepEqual(await queued(run.head.runId), [0, 1, 2, 3, 4, 5, 6]);
+    assert.equal((await readRun(server.redis, run.head.runId))?.state, "running");
+  });
+
+  it("goes on after an interrupt with exactly the items of an uninterrupted run", async () => {
+    const run = await newRun();
+    const controller = new AbortController();
+    const onPinned = ({ items }: { items: number }) => {
+      if (items >= 9) controller.abort();
+    };
+    const interrupted = enqueueRun({ ...run, source: numberedSource(40), signal: controller.signal, onPinned });
+    await assert.rejects(interrupted, { code: "RUN_INTERRUPTED" });
+    assert.equal((await uris()).length, 9);
+    assert.equal(await readSealed(run.storage), null);
+    await enqueueRun({ ...run, source: numberedSource(40), signal: never });
+    assert.deepEqual(await uris(), expected(40));
+    assert.equal((await queued(run.head.runId)).length, 14);
+  });
+
+  it("pins the list once where two producers work at the same time", async () => {
+    const run = await newRun();
+    const slow: Source = {
+      ...numberedSource(30),
+      async *items(after) {
+        for await (const item of numberedSource(30).items(after)) {
+          await new Promise((resolve) => setImmediate(resolve));
+          yield item;
+        }
+      },
+    };
+    const both = await Promise.all([slow, slow].map((source) => enqueueRun({ ...run, source, signal: never })));
+    assert.deepEqual(both[0], both[1]);
+    assert.deepEqual(await uris(), expected(30));
+    assert.deepEqual(await queued(run.head.runId), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  });
+
+  it("takes no more than the limit, also over an interrupt", async () => {
+    const run = await newRun(10);
+    await enqueueRun({ ...run, source: numberedSource(40), signal: never });
+    assert.deepEqual(await uris(), expected(10));
+  });
+
+  it("shifts nothing when the source has changed since the list was sealed", async () => {
+    const run = await newRun();
+    await enqueueRun({ ...run, source: numberedSource(8), signal: never });
+    await server.redis.flushall();
+    await registerRun(run);
+    const sealed = await enqueueRun({ ...run, source: numberedSource(99), signal: never });
+    assert.equal(sealed.items, 8);
+    assert.deepEqual(await uris(), expected(8));
+    assert.deepEqual(await queued(run.head.runId), [0, 1, 2]);
+  });
+
+  it("queues lost chunks again, but nothing while any is queued", async () => {
+    const run = await newRun();
+    await enqueueRun({ ...run, source: numberedSource(9), signal: never });
+    assert.equal(await requeueLostChunks(run), 0);
+    const queue = new Queue(queueName, { connection: server.redis, prefix: runPrefix(run.head.runId) });
+    await queue.drain();
+    await queue.close();
+    assert.equal(await requeueLostChunks(run), 3);
+    assert.deepEqual(await queued(run.head.runId), [0, 1, 2]);
+  });
+
+  it("refuses a source without items before anything is written", async () => {
+    await assert.rejects(requireItems(numberedSource(0), "photos"), { code: "RUN_SOURCE_EMPTY", message: /photos/ });
+    await requireItems(numberedSource(1), "photos");
+  });
+});

@@ -1,0 +1,50 @@
+import assert from "node:assert/strict";
+import { readSummary } from "../../src/dataset/summary.js";
+import { commitChunk, readRun, requireRun } from "../../src/shared/run-record.js";
+import { finishRun } from "../../src/worker/finish.js";
+import { startTestRedis, type TestRedis } from "../support/redis.js";
+import { submitRun } from "../support/run-harness.js";
+import { useTempDir } from "../support/temp-dir.js";
+
+describe("worker/finish", () => {
+  const tempDir = useTempDir();
+  let server: TestRedis;
+  before(async () => {
+    server = await startTestRedis();
+  });
+  after(() => server.close());
+
+  const count = (chunk: number, over = {}) => ({
+    chunk,
+    ok: 3,
+    failed: 1,
+    failuresByCode: { FETCH_NOT_FOUND: 1 },
+    busy: { fetchMs: 5, decodeMs: 30, inferMs: 20 },
+    engine: "onnx/cpu",
+    ...over,
+  });
+
+  it("writes nothing before the last chunk is counted, then one summary however many callers race", async () => {
+    const { head, storage } = await submitRun(server.redis, tempDir(), { count: 8 });
+    const finish = async () => finishRun(await requireRun(server.redis, head), { redis: server.redis, head, storage });
+    await commitChunk(server.redis, head, count(0));
+    assert.equal(await finish(), null);
+    assert.equal(await readSummary(storage), null);
+    await commitChunk(server.redis, head, count(1));
+    const summaries = await Promise.all([finish(), finish(), finish()]);
+    assert.deepEqual(summaries[0], summaries[1]);
+    assert.deepEqual(summaries[0], await readSummary(storage));
+    assert.equal((await readRun(server.redis, head.runId))?.state, "completed");
+    const { items, ok, failed, failuresByCode, engines, boundBy } = summaries[0] ?? {};
+    assert.deepEqual({ items, ok, failed, boundBy }, { items: 8, ok: 6, failed: 2, boundBy: "decode" });
+    assert.deepEqual([failuresByCode, engines], [{ FETCH_NOT_FOUND: 2 }, ["onnx/cpu"]]);
+  });
+
+  it("takes the rate from the rows that were made, not from those that were found", async () => {
+    const { head, storage } = await submitRun(server.redis, tempDir(), { count: 8 });
+    await commitChunk(server.redis, head, count(0, { engine: null, busy: { fetchMs: 0, decodeMs: 0, inferMs: 0 } }));
+    await commitChunk(server.redis, head, count(1, { engine: null, busy: { fetchMs: 0, decodeMs: 0, inferMs: 0 } }));
+    const summary = await finishRun(await requireRun(server.redis, head), { redis: server.redis, head, storage });
+    assert.deepEqual([summary?.ok, summary?.imagesPerSecond, summary?.boundBy], [6, 0, null]);
+  });
+});
