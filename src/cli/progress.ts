@@ -51,7 +51,7 @@ function openBar(terminal: Terminal): ProgressView {
   const bars = new cliProgress.MultiBar(
     {
       stream: terminal.stderr,
-      format: "{bar} {value}/{total} items  {perSecond}/s  ETA {eta}{failures}",
+      format: "{bar} {value}/{total} items  {perSecond}/s  ETA {left}{failures}",
       barsize: 30,
       hideCursor: true,
       gracefulExit: false,
@@ -60,15 +60,20 @@ function openBar(terminal: Terminal): ProgressView {
   );
   terminal.interceptLines((line) => bars.log(line));
   const meter = createRateMeter(() => performance.now());
-  const bar = bars.create(0, 0, { perSecond: 0, eta: "?", failures: "" });
+  const bar = bars.create(0, 0, { perSecond: 0, left: "?", failures: "" });
+  let isStopped = false;
   return {
     update(progress) {
       const { perSecond, etaSeconds } = meter(progress);
       const failures = progress.failed === 0 ? "" : `  failed: ${describeFailures(progress.failuresByCode)}`;
       bar.setTotal(progress.items ?? progress.pinned);
-      bar.update(progress.done, { perSecond, eta: etaSeconds === null ? "?" : describeSeconds(etaSeconds), failures });
+      bar.update(progress.done, { perSecond, left: etaSeconds === null ? "?" : describeSeconds(etaSeconds), failures });
     },
     stop() {
+      if (isStopped) return;
+      isStopped = true;
+      // Writes the log lines that came since the last redraw; stopping alone would drop them.
+      bars.update();
       bars.stop();
       terminal.interceptLines(null);
     },

@@ -1,4 +1,3 @@
-import cliProgress from "cli-progress";
 import type { Terminal } from "./terminal.js";
 
 type PullView = (progress: { receivedBytes: number; totalBytes: number }) => void;
@@ -6,21 +5,23 @@ type PullView = (progress: { receivedBytes: number; totalBytes: number }) => voi
 const mebibyte = 2 ** 20;
 const lineEveryShare = 0.25;
 
-/** Shows a download: a bar on a terminal, a log line each quarter elsewhere. */
+/** Shows a download: one line that is written over on a terminal, a log line each quarter elsewhere. */
 export function openPullProgress(terminal: Terminal): PullView {
-  return terminal.stderr.isTTY ? openBar(terminal.stderr) : openLines(terminal);
+  return terminal.stderr.isTTY ? openLine(terminal) : openLines(terminal);
 }
 
-function openBar(stream: NodeJS.WriteStream): PullView {
-  const format = "{bar} {value}/{total} MiB  {percentage}%";
-  const bar = new cliProgress.SingleBar({ stream, format, barsize: 30 }, cliProgress.Presets.shades_classic);
-  let isStarted = false;
+/**
+ * Not a bar with a timer of its own: nobody tells the view that a download failed, and a timer would keep the process
+ * alive. Each text ends with a carriage return, so that whatever is printed next starts over it.
+ */
+function openLine({ stderr }: Terminal): PullView {
+  let shown = "";
   return ({ receivedBytes, totalBytes }) => {
-    const total = Math.ceil(totalBytes / mebibyte);
-    if (!isStarted) bar.start(total, 0);
-    isStarted = true;
-    bar.update(Math.min(total, Math.ceil(receivedBytes / mebibyte)));
-    if (receivedBytes >= totalBytes) bar.stop();
+    const percent = Math.floor((100 * receivedBytes) / totalBytes);
+    const text = `${describeMebibytes(receivedBytes, totalBytes)} (${percent} %)`;
+    if (text === shown) return;
+    shown = text;
+    stderr.write(`${text}${receivedBytes >= totalBytes ? "\n" : "\r"}`);
   };
 }
 
@@ -30,6 +31,10 @@ function openLines({ log }: Terminal): PullView {
     const share = receivedBytes / totalBytes;
     if (share < nextShare) return;
     nextShare = Math.floor(share / lineEveryShare + 1) * lineEveryShare;
-    log.info(`fetched ${Math.round(receivedBytes / mebibyte)} of ${Math.round(totalBytes / mebibyte)} MiB`);
+    log.info(describeMebibytes(receivedBytes, totalBytes));
   };
+}
+
+function describeMebibytes(receivedBytes: number, totalBytes: number): string {
+  return `fetched ${Math.round(receivedBytes / mebibyte)} of ${Math.round(totalBytes / mebibyte)} MiB`;
 }

@@ -23,6 +23,8 @@ export interface Terminal {
 /** Opens the terminal of one command. */
 export function openTerminal({ logFormat, logLevel }: Pick<ResolvedOptions, "logFormat" | "logLevel">): Terminal {
   let intercept: ((line: string) => void) | null = null;
+  // A reader that has gone (`| head`) must not end the work.
+  for (const output of [process.stdout, process.stderr]) output.on("error", ignoreClosedPipe);
   const stream = new Writable({
     write(line, _encoding, done) {
       if (intercept === null) process.stderr.write(line, () => done());
@@ -42,6 +44,10 @@ export function openTerminal({ logFormat, logLevel }: Pick<ResolvedOptions, "log
       intercept = write;
     },
   };
+}
+
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EPIPE") throw error;
 }
 
 function catchSignals(log: Log): AbortSignal {

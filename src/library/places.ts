@@ -3,7 +3,7 @@
  * (specifications.freedesktop.org/basedir-spec), the current directory and the search path. The only file below `cli/`
  * and the process entries that reads `process`.
  */
-import { homedir, tmpdir, userInfo } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 
 export interface Places {
@@ -27,7 +27,7 @@ export function findPlaces(cacheDir: string | null = null): Places {
     cwd: process.cwd(),
     cacheDir: cacheDir ?? env.LABELMILL_CACHE_DIR ?? join(cacheHome, "labelmill"),
     stateDir: join(stateHome, "labelmill"),
-    socketDir: join(tmpdir(), `labelmill-${userInfo().uid}`),
+    socketDir: join(tmpdir(), `labelmill-${process.getuid?.() ?? 0}`),
     searchPath: env.PATH ?? "",
     env,
   };

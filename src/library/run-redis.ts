@@ -14,12 +14,13 @@ export interface RunRedis {
 
 /**
  * Checks now that there will be a Redis, so that nothing is written where there is none, and returns the function that
- * opens it for a run. Throws REDIS_*.
+ * opens it for a run; until then nothing is open. Throws REDIS_*.
  */
 export async function prepareRedis({ options, places }: CallContext): Promise<(runId: string) => Promise<RunRedis>> {
-  if (options.redisUrl !== null) {
-    const given = await openGivenRedis(options.redisUrl);
-    return async () => given;
+  const { redisUrl } = options;
+  if (redisUrl !== null) {
+    (await openRedis(redisUrl)).disconnect();
+    return () => openGivenRedis(redisUrl);
   }
   await findServer(places.searchPath);
   return (runId) => openPrivateRedis({ runId, ...places });

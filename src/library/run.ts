@@ -2,6 +2,7 @@
  * `run`: the producer and a worker in one process, until every item is a row. It composes rooms and waits; what a run is
  * stands in the dataset and in the run record.
  */
+import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createRunHead, type RunHead } from "../dataset/run-head.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
@@ -124,7 +125,7 @@ async function runToTheEnd(active: ActiveRun): Promise<Summary> {
 
 function startOwnWorker({ context, submission, head, redis }: ActiveRun): Promise<Worker> {
   const { options, places, log } = context;
-  const allowRoots = [...options.allowRoot, ...submission.source.roots];
+  const allowRoots = [...options.allowRoot.map((root) => resolve(places.cwd, root)), ...submission.source.roots];
   return startWorker({ redis: redis.redis, options, cacheDir: places.cacheDir, onlyRun: head.runId, allowRoots, log });
 }
 

@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { startWorker as startWorkerProcess, type Worker } from "../worker/start.js";
 import { type CallOptions, resolveCall } from "./context.js";
 import { ensureModel } from "./ensure-model.js";
@@ -13,7 +14,8 @@ export async function startWorker(given: CallOptions = {}): Promise<Worker> {
   const { redis, close } = await requireRedis(context);
   try {
     await ensureModel(context);
-    const settings = { redis, options, cacheDir: places.cacheDir, onlyRun: null, allowRoots: options.allowRoot, log };
+    const allowRoots = options.allowRoot.map((root) => resolve(places.cwd, root));
+    const settings = { redis, options, cacheDir: places.cacheDir, onlyRun: null, allowRoots, log };
     const worker = await startWorkerProcess(settings);
     const ended = worker.ended.finally(() => close({ discard: false }));
     // Awaited by the caller, perhaps later than it rejects.

@@ -72,11 +72,12 @@ export async function requireItems(source: Source, name: string): Promise<void> 
 }
 
 async function pinAll(context: EnqueueContext, queue: ChunkQueue): Promise<Sealed> {
-  const { storage } = context;
+  const { storage, signal } = context;
   let position: ListPosition = { segment: 0, chunk: 0, item: 0 };
   let resumeToken: string | null = null;
   while (true) {
     for await (const segment of readSegments(storage, position.segment)) {
+      if (signal.aborted) throw new LabelmillError("RUN_INTERRUPTED");
       await queueSegment(context, queue, segment);
       position = positionAfter(segment);
       resumeToken = segment.resumeToken;

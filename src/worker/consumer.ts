@@ -156,6 +156,7 @@ function createScheduler(findRuns: () => Promise<readonly ServedRun[]>, isInHand
 class DrainTimeout extends Error {}
 /** The lock of a chunk is gone, so its work is no longer ours. */
 class LockLost extends Error {}
+const lockLostMessage = "lost the lock of a chunk; its next owner does it";
 
 async function serveTaken(
   run: ServedRun,
@@ -166,16 +167,19 @@ async function serveTaken(
 ): Promise<void> {
   const lock = keepLock(taken, lockMs, log);
   const about = { runId: run.runId, jobId: taken.jobId };
+  const acknowledge = async () => {
+    if (!(await taken.acknowledge())) log.warn(lockLostMessage, about);
+  };
   try {
     const chunk = parseChunkRef(run.runId, taken.jobId, taken.data);
     await run.serve(chunk, { order, attempt: taken.attempt, signal: AbortSignal.any([lock.signal, giveUp]) });
-    await taken.acknowledge();
+    await acknowledge();
   } catch (error) {
-    if (lock.signal.aborted || error instanceof LockLost) {
-      log.warn("lost the lock of a chunk; its next owner does it", about);
+    if (lock.signal.aborted) {
+      log.warn(lockLostMessage, { ...about, error: messageOf(error) });
     } else if (error instanceof LabelmillError && error.code === "RUN_JOB_INVALID") {
       log.error(error.message, about);
-      await taken.acknowledge();
+      await acknowledge();
     } else {
       await taken
         .giveBack()

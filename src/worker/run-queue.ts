@@ -1,4 +1,4 @@
-import { type Job, Queue, Worker } from "bullmq";
+import { ErrorCode, type Job, Queue, Worker } from "bullmq";
 import { queueName, runPrefix } from "../shared/job.js";
 import type { Log } from "../shared/log.js";
 import type { Redis } from "../shared/redis.js";
@@ -12,8 +12,8 @@ export interface TakenChunk {
   readonly attempt: number;
   /** Renews the lock. False where it is lost: another worker may have the chunk. */
   renewLock(): Promise<boolean>;
-  /** Takes the job off the queue. Rejects where the lock is lost. */
-  acknowledge(): Promise<void>;
+  /** Takes the job off the queue. False where the lock is lost, which may show only now. */
+  acknowledge(): Promise<boolean>;
   /** Puts the job back for any worker to take at once. */
   giveBack(): Promise<void>;
 }
@@ -75,16 +75,21 @@ export async function openRunQueue({ redis, runId, workerId, lockMs, log }: RunQ
  */
 async function sweepUnreadable(redis: Redis, runId: string, token: string): Promise<string[]> {
   const queue = new Queue(queueName, { connection: redis, prefix: runPrefix(runId) });
-  const lockKey = (jobId: string) => `${queue.toKey(jobId)}:lock`;
-  const active = await redis.lrange(queue.toKey("active"), 0, -1);
-  const tokens = active.length === 0 ? [] : await redis.mget(active.map(lockKey));
-  const unreadable = active.filter((_, i) => tokens[i] === token);
-  for (const jobId of unreadable) {
-    await redis.del(lockKey(jobId));
-    await queue.remove(jobId);
+  // Commands carry their own errors; without a listener BullMQ would print the connection's.
+  queue.on("error", () => {});
+  try {
+    const lockKey = (jobId: string) => `${queue.toKey(jobId)}:lock`;
+    const active = await redis.lrange(queue.toKey("active"), 0, -1);
+    const tokens = active.length === 0 ? [] : await redis.mget(active.map(lockKey));
+    const unreadable = active.filter((_, i) => tokens[i] === token);
+    for (const jobId of unreadable) {
+      await redis.del(lockKey(jobId));
+      await queue.remove(jobId);
+    }
+    return unreadable;
+  } finally {
+    await queue.close();
   }
-  await queue.close();
-  return unreadable;
 }
 
 function takenChunk(job: Job, token: string, lockMs: number): TakenChunk {
@@ -94,10 +99,28 @@ function takenChunk(job: Job, token: string, lockMs: number): TakenChunk {
     attempt: job.attemptsStarted,
     renewLock: async () => (await job.extendLock(token, lockMs)) === 1,
     async acknowledge() {
-      await job.moveToCompleted(null, token, false);
+      try {
+        await job.moveToCompleted(null, token, false);
+        return true;
+      } catch (error) {
+        if (isLockLoss(error)) return false;
+        throw error;
+      }
     },
     async giveBack() {
       await job.moveToWait(token);
     },
   };
+}
+
+/** A job that another worker has taken over may be gone, waiting, or under the other's lock. */
+const lockLossCodes: readonly unknown[] = [
+  ErrorCode.JobNotExist,
+  ErrorCode.JobLockNotExist,
+  ErrorCode.JobNotInState,
+  ErrorCode.JobLockMismatch,
+];
+
+function isLockLoss(error: unknown): boolean {
+  return error instanceof Error && "code" in error && lockLossCodes.includes(error.code);
 }

@@ -20,7 +20,9 @@ export function createSegmentCache(storage: Storage): SegmentCache {
       if (reading === undefined) {
         reading = readSegment(storage, number);
         cached.set(number, reading);
-        reading.catch(() => cached.delete(number));
+        // What failed or was not there yet (network file systems show files late) is looked for again the next time.
+        const forget = () => cached.delete(number);
+        reading.then((segment) => segment === null && forget(), forget);
         const [oldest] = cached.keys();
         if (cached.size > mostSegments && oldest !== undefined) cached.delete(oldest);
       }

@@ -39,6 +39,15 @@ describe("cli/flags", () => {
     assert.match(fromFlag.stderr, /No items in/);
   });
 
+  it("puts the environment below flags and above the config file", async () => {
+    await writeFile(join(tempDir(), "labelmill.config.json"), '{"batchSize": 0, "topK": 2}');
+    const env = (value: string) => ({ cwd: tempDir(), env: { LABELMILL_BATCH_SIZE: value } });
+    await mkdir(join(tempDir(), "empty"));
+    assert.match((await runCli(["run", "empty"], env("4"))).stderr, /No items in/);
+    assert.match((await runCli(["run", "empty"], env("-3"))).stderr, /got `-3` \(LABELMILL_BATCH_SIZE\)/);
+    assert.match((await runCli(["run", "empty", "--batch-size", "4"], env("-3"))).stderr, /No items in/);
+  });
+
   it("says what is wrong with a config file", async () => {
     for (const [text, message] of [
       ["- a list", /Expected .* to be a JSON or YAML mapping: it is not a mapping/],

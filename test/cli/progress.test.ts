@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { createRateMeter, describeFailures, describeSeconds } from "../../src/cli/progress.js";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createRateMeter, describeFailures, describeSeconds, openProgress } from "../../src/cli/progress.js";
+import { fakeTerminal } from "../support/terminal.js";
 
 const progress = (done: number, items: number | null) => ({ done, items, pinned: 0, failed: 0, failuresByCode: {} });
 
@@ -27,5 +29,28 @@ describe("cli/progress", () => {
   it("words durations and failures for people", () => {
     assert.deepEqual([12.4, 59.6, 200, 18_200].map(describeSeconds), ["12 s", "1 min 0 s", "3 min 20 s", "5 h 3 min"]);
     assert.equal(describeFailures({ B: 1, A: 1, C: 7 }), "C 7, A 1, B 1");
+  });
+
+  it("draws a bar with rate, time to the end and failures on a terminal; log lines stay whole", async () => {
+    const { terminal, written } = fakeTerminal(200);
+    const view = openProgress(terminal);
+    view.update({ ...progress(0, 100) });
+    await sleep(20);
+    view.update({ ...progress(1, 100), failed: 1, failuresByCode: { DECODE_CORRUPT: 1 } });
+    terminal.log.warn("a chunk went back");
+    view.stop();
+    const once = written();
+    assert.match(once, /1\/100 items {2}[\d.]+\/s {2}ETA \d+ s {2}failed: DECODE_CORRUPT 1/);
+    assert.match(once, /a chunk went back.*\n/);
+    view.stop();
+    assert.equal(written(), once, "stopping again draws nothing");
+  });
+
+  it("writes plain lines, and not at every update, where nobody watches", () => {
+    const { terminal, written } = fakeTerminal();
+    const view = openProgress(terminal);
+    for (let done = 0; done < 50; done += 1) view.update(progress(done, 100));
+    view.stop();
+    assert.equal(written(), "");
   });
 });

@@ -21,7 +21,11 @@ describe("worker/consumer", () => {
   beforeEach(async () => {
     server = await startTestRedis();
   });
-  afterEach(() => server.close());
+  afterEach(async () => {
+    for (const queue of queues.values()) await queue.close();
+    queues.clear();
+    await server.close();
+  });
 
   const complete = async ({ storage }: TestRun) => {
     while ((await readSummary(storage)) === null) await sleep(20);
@@ -32,6 +36,12 @@ describe("worker/consumer", () => {
       { complete: found.complete, rows: found.rows, problems: found.problems },
       { complete: true, rows, problems: [] },
     );
+  };
+  const queues = new Map<string, Queue>();
+  const queueOf = ({ head: { runId } }: TestRun): Queue => {
+    const queue = queues.get(runId) ?? new Queue(queueName, { connection: server.redis, prefix: runPrefix(runId) });
+    queues.set(runId, queue);
+    return queue;
   };
   /** A log that keeps its warnings and errors. */
   const keepLog = () => {
@@ -46,15 +56,13 @@ describe("worker/consumer", () => {
     await complete(run);
     await consumer.drain(1_000);
     await assertSound(run, 30);
-    const queue = new Queue(queueName, { connection: server.redis, prefix: runPrefix(run.head.runId) });
-    assert.deepEqual(await queue.getJobCounts("wait", "active", "delayed", "failed", "completed"), {
+    assert.deepEqual(await queueOf(run).getJobCounts("wait", "active", "delayed", "failed", "completed"), {
       wait: 0,
       active: 0,
       delayed: 0,
       failed: 0,
       completed: 0,
     });
-    await queue.close();
   });
 
   it("counts a chunk whose part exists from the part, unrun and not rewritten, after Redis lost everything", async () => {
@@ -89,6 +97,7 @@ describe("worker/consumer", () => {
     const run = await submitRun(server.redis, tempDir(), { count: 24 });
     const { lines, log } = keepLog();
     const slow = async () => sleep(900, succeeded(somePrediction));
+    let lost = 0;
     const loser = startTestConsumer(server.redis, {
       predict: slow,
       lockMs: 1_000,
@@ -96,8 +105,11 @@ describe("worker/consumer", () => {
       wrapQueue: (queue) => ({
         ...queue,
         take: async () => {
-          const taken = await queue.take();
-          return taken === null ? null : { ...taken, renewLock: async () => false };
+          // Two chunks only, else it would take, and lose, the same ones again.
+          const taken = lost < 2 ? await queue.take() : null;
+          if (taken === null) return null;
+          lost += 1;
+          return { ...taken, renewLock: async () => false };
         },
       }),
     });
@@ -108,6 +120,64 @@ describe("worker/consumer", () => {
     await assertSound(run, 24);
     assert.ok(lines.some((line) => /lost the lock of a chunk/.test(line)));
     assert.equal((await readRun(server.redis, run.head.runId))?.ok, 24);
+  });
+
+  it("goes on where a lock ran out unnoticed and another worker did the chunk meanwhile", async () => {
+    const run = await submitRun(server.redis, tempDir());
+    const { lines, log } = keepLog();
+    let isDone = false;
+    const stuck = async () => {
+      while (!isDone) await sleep(20);
+      return succeeded(somePrediction);
+    };
+    // As in a process that the system stopped for a while: it neither renews its lock nor learns that it is lost.
+    const sleeper = startTestConsumer(server.redis, {
+      predict: stuck,
+      lockMs: 1_000,
+      chunksInFlight: 1,
+      log,
+      wrapQueue: (queue) => ({
+        ...queue,
+        take: async () => {
+          const taken = await queue.take();
+          return taken === null ? null : { ...taken, renewLock: async () => true };
+        },
+      }),
+    });
+    while ((await queueOf(run).getActiveCount()) === 0) await sleep(10);
+    const other = startTestConsumer(server.redis, { lockMs: 1_000 });
+    await complete(run);
+    isDone = true;
+    await Promise.all([sleeper.drain(2_000), other.drain(2_000)]);
+    await assertSound(run, 12);
+    assert.equal((await readRun(server.redis, run.head.runId))?.ok, 12);
+    assert.deepEqual(lines.filter((line) => /lost the lock of a chunk/.test(line)).length, 1);
+  });
+
+  it("finishes the chunks in hand while it drains, and takes no more", async () => {
+    const run = await submitRun(server.redis, tempDir(), { count: 40 });
+    const predict = async () => sleep(100, succeeded(somePrediction));
+    const consumer = startTestConsumer(server.redis, { predict });
+    while ((await queueOf(run).getActiveCount()) < 2) await sleep(10);
+    await consumer.drain(10_000);
+    const { doneChunks } = (await readRun(server.redis, run.head.runId)) ?? {};
+    assert.equal(doneChunks, 2);
+    assert.deepEqual(await queueOf(run).getJobCounts("wait", "active"), { wait: 8, active: 0 });
+  });
+
+  it("has the chunks that it holds in work at the same time", async () => {
+    const run = await submitRun(server.redis, tempDir(), { count: 8 });
+    const seen = new Set<number>();
+    // Answers nothing until items of both chunks have come.
+    const predict = async (bytes: Uint8Array) => {
+      seen.add(Math.floor(Number(Buffer.from(bytes).toString().slice(3)) / 4));
+      while (seen.size < 2) await sleep(10);
+      return succeeded(somePrediction);
+    };
+    const consumer = startTestConsumer(server.redis, { predict });
+    await complete(run);
+    await consumer.drain(1_000);
+    await assertSound(run, 8);
   });
 
   it("gives chunks back when the time to drain is over, and the next worker takes them at once", async () => {

@@ -1,0 +1,26 @@
+import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
+import { createRunHead } from "../../src/dataset/run-head.js";
+import { openStorage } from "../../src/dataset/storage/open-storage.js";
+import { writeSummary } from "../../src/dataset/summary.js";
+import { findFinished } from "../../src/library/finished.js";
+import { sampleIdentity } from "../dataset/samples.js";
+import { useTempDir } from "../support/temp-dir.js";
+
+describe("library/finished", () => {
+  const tempDir = useTempDir();
+
+  it("finds the summary of a complete dataset, nothing before, and writes nothing", async () => {
+    const storage = openStorage(tempDir());
+    assert.equal(await findFinished(storage, sampleIdentity), null);
+    assert.deepEqual(await readdir(tempDir()), []);
+    const { head } = await createRunHead(storage, sampleIdentity);
+    assert.equal(await findFinished(storage, sampleIdentity), null);
+    const { precision, model, modelSha256 } = sampleIdentity;
+    const counts = { items: 1, ok: 1, failed: 0, failuresByCode: {}, seconds: 1, imagesPerSecond: 1, engines: [] };
+    const names = { runId: head.runId, status: "completed", precision, model, modelSha256, boundBy: null } as const;
+    const summary = await writeSummary(storage, { ...counts, ...names, out: storage.location });
+    assert.deepEqual(await findFinished(storage, sampleIdentity), summary);
+    await assert.rejects(findFinished(storage, { ...sampleIdentity, topK: 9 }), { code: "RUN_IDENTITY" });
+  });
+});

@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { openSources } from "../../../src/producer/source/open-source.js";
+import { collect, useTempDir } from "../../support/temp-dir.js";
+
+const all = { include: [], exclude: [], allFiles: false };
+
+describe("producer/source/open-source", () => {
+  const tempDir = useTempDir();
+
+  const makeSources = async () => {
+    await mkdir(join(tempDir(), "b"));
+    for (const name of ["b/1.png", "b/2.jpg", "b/notes.md", "a.png"]) await writeFile(join(tempDir(), name), "");
+    await writeFile(join(tempDir(), "list.TXT"), "a.png\nb/1.png\n");
+    return openSources(["b", "list.TXT", join(tempDir(), "b")], tempDir(), all);
+  };
+
+  it("gives several sources as one, in the order in which they are named", async () => {
+    const { source, names } = await makeSources();
+    const items = await collect(source.items(null));
+    const expected = ["b/1.png", "b/2.jpg", "a.png", "b/1.png", "b/1.png", "b/2.jpg"];
+    assert.deepEqual(
+      items.map(({ uri }) => uri),
+      expected.map((name) => join(tempDir(), name)),
+    );
+    assert.deepEqual(
+      names,
+      ["b", "list.TXT", "b"].map((name) => join(tempDir(), name)),
+    );
+    assert.equal(new Set(source.roots).size, source.roots.length);
+    assert.deepEqual(Object.values(source.leftOut()), [2]);
+  });
+
+  it("goes on behind any of its tokens with exactly the rest", async () => {
+    const { source } = await makeSources();
+    const items = await collect(source.items(null));
+    for (const [i, { token }] of items.entries()) {
+      assert.deepEqual(await collect(source.items(token)), items.slice(i + 1));
+    }
+  });
+
+  it("refuses what is not there, and what it cannot read as a source", async () => {
+    await writeFile(join(tempDir(), "table.csv"), "");
+    await promisify(execFile)("mkfifo", [join(tempDir(), "fifo.txt")]);
+    const open = (name: string) => openSources([name], tempDir(), all);
+    await assert.rejects(open("gone"), { code: "RUN_SOURCE_MISSING" });
+    await assert.rejects(open("table.csv/below"), { code: "RUN_SOURCE_MISSING" });
+    await assert.rejects(open("table.csv"), { code: "RUN_SOURCE_KIND", message: /got another file/ });
+    await assert.rejects(open("fifo.txt"), { code: "RUN_SOURCE_KIND", message: /got a special file/ });
+    await assert.rejects(open("x".repeat(300)), { code: "RUN_SOURCE_UNREADABLE" });
+  });
+});

@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createRunHead } from "../../src/dataset/run-head.js";
+import { openStorage } from "../../src/dataset/storage/open-storage.js";
+import { readSummary } from "../../src/dataset/summary.js";
+import { enqueueRun, registerRun } from "../../src/producer/enqueue.js";
+import { type Log, silentLog } from "../../src/shared/log.js";
+import { readRun } from "../../src/shared/run-record.js";
+import { sampleIdentity } from "../dataset/samples.js";
+import { startTestRedis, type TestRedis } from "../support/redis.js";
+import { startTestConsumer, submitRun, type TestRun } from "../support/run-harness.js";
+import { useTempDir } from "../support/temp-dir.js";
+
+const signal = new AbortController().signal;
+
+describe("worker/run-finder", () => {
+  const tempDir = useTempDir();
+  let server: TestRedis;
+  beforeEach(async () => {
+    server = await startTestRedis();
+  });
+  afterEach(() => server.close());
+
+  const complete = async ({ storage }: Pick<TestRun, "storage">) => {
+    while ((await readSummary(storage)) === null) await sleep(20);
+  };
+  const keepReasons = () => {
+    const reasons: unknown[] = [];
+    const warn: Log["warn"] = (_message, details) => void reasons.push(details?.reason);
+    return { reasons, log: { ...silentLog, warn } };
+  };
+
+  it("finds runs that are submitted while it works, and forgets those that are complete", async () => {
+    const consumer = startTestConsumer(server.redis);
+    const first = await submitRun(server.redis, join(tempDir(), "a"));
+    await complete(first);
+    const second = await submitRun(server.redis, join(tempDir(), "b"));
+    await complete(second);
+    await consumer.drain(1_000);
+    assert.equal((await readRun(server.redis, second.head.runId))?.state, "completed");
+  });
+
+  it("leaves runs that it cannot serve, naming each reason once, and serves the others", async () => {
+    const other = openStorage(join(tempDir(), "model"));
+    const { head } = await createRunHead(other, { ...sampleIdentity, sources: ["/i"], modelSha256: "f".repeat(64) });
+    await registerRun({ head, storage: other, redis: server.redis });
+    const outside = openStorage(join(tempDir(), "outside"));
+    const { head: outsideHead } = await createRunHead(outside, { ...sampleIdentity, sources: ["/images"] });
+    await registerRun({ head: outsideHead, storage: outside, redis: server.redis });
+    await submitRun(server.redis, join(tempDir(), "gone"));
+    await rm(join(tempDir(), "gone"), { recursive: true });
+    const { reasons, log } = keepReasons();
+    const consumer = startTestConsumer(server.redis, { log });
+    await complete(await submitRun(server.redis, join(tempDir(), "good")));
+    await sleep(2_200);
+    await consumer.drain(1_000);
+    assert.equal(reasons.length, 3, String(reasons));
+    const text = reasons.join("\n");
+    assert.match(text, /it needs model resnet50 with digest f{64}/);
+    assert.match(text, /its source \/images is not below an --allow-root/);
+    assert.match(text, /no readable run\.json/);
+  });
+
+  it("takes a run up again whose record was lost and made again", async () => {
+    const run = await submitRun(server.redis, tempDir());
+    const { head, storage, source } = run;
+    const consumer = startTestConsumer(server.redis);
+    await complete(run);
+    await rm(join(tempDir(), "summary.json"));
+    await rm(join(tempDir(), "parts/part-00000001.parquet"));
+    await server.redis.flushall();
+    await sleep(1_200);
+    await registerRun({ head, storage, redis: server.redis });
+    await enqueueRun({ head, storage, redis: server.redis, source, signal });
+    await complete(run);
+    await consumer.drain(1_000);
+    const { ok, made, doneChunks } = (await readRun(server.redis, head.runId)) ?? {};
+    assert.deepEqual({ ok, made, doneChunks }, { ok: 12, made: 4, doneChunks: 3 });
+  });
+});

@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import { createRunHead } from "../../src/dataset/run-head.js";
+import { openStorage } from "../../src/dataset/storage/open-storage.js";
+import { failure } from "../../src/shared/errors.js";
+import type { ComputeClient } from "../../src/worker/compute-client/client.js";
+import { failedWith, type Outcome, succeeded } from "../../src/worker/outcome.js";
+import { runChunk } from "../../src/worker/pipeline.js";
+import { createProcessLimits } from "../../src/worker/process-limits.js";
+import { createStages } from "../../src/worker/stages.js";
+import { sampleIdentity } from "../dataset/samples.js";
+import { somePrediction } from "../support/run-harness.js";
+import { useTempDir } from "../support/temp-dir.js";
+
+const ref = (chunk: number) => ({ v: 1, run: "r", chunk, segment: 0, sha256: "0".repeat(64) }) as const;
+/** As many bytes as one process may hold. */
+const largest = Buffer.allocUnsafeSlow(2 ** 28);
+
+describe("worker/stages", () => {
+  const tempDir = useTempDir();
+
+  /** Stages of one worker, whose chunks are `uris` each; `predict` and `bytesOf` decide about an item. */
+  async function worker({ bytesOf = (uri: string): Uint8Array => Buffer.from(uri), uris = ["/a", "/b"] } = {}) {
+    const storage = openStorage(tempDir());
+    const { head } = await createRunHead(storage, { ...sampleIdentity, chunkSize: uris.length });
+    const fetched: string[] = [];
+    let predict = async (): Promise<Outcome<typeof somePrediction>> => succeeded(somePrediction);
+    const compute = {
+      report: { engine: "test/none", embeddingWidth: 4, loadMs: 0 },
+      predict: () => predict(),
+      times: () => ({ decodeMs: 0, inferMs: 0, batches: 0, images: 0, restarts: 0 }),
+    } as unknown as ComputeClient;
+    let rowsInHand = 0;
+    const items = (chunk: number) =>
+      uris.map((uri, i) => ({
+        index: chunk * uris.length + i,
+        id: uri,
+        uri,
+        ...(uri === "/invalid" ? { failure: failure("ITEM_INVALID", { reason: "empty" }) } : {}),
+      }));
+    const segments = { get: async ({ chunk }: { chunk: number }) => segmentOf(chunk, items(chunk)) };
+    const fetcher = {
+      fetch: async (uri: string) => {
+        fetched.push(uri);
+        if (uri === "/gone") return failedWith(failure("FETCH_NOT_FOUND", { uri }));
+        return succeeded({ bytes: bytesOf(uri), sha256: "a".repeat(64), etag: null, modifiedAt: null });
+      },
+    };
+    const limits = createProcessLimits({ decodeConcurrency: 1, batchSize: 1 }, compute);
+    const addRows = (delta: number) => {
+      rowsInHand += delta;
+    };
+    const context = { head, storage, segments, fetcher, compute, limits, labels: ["zero", "one"], addRows };
+    return {
+      fetched,
+      rowsInHand: () => rowsInHand,
+      predictWith: (other: typeof predict) => {
+        predict = other;
+      },
+      async run(chunk: number, signal = new AbortController().signal) {
+        const stages = createStages(context, { order: chunk + 1, attempt: 1, signal });
+        try {
+          return await runChunk(ref(chunk), stages);
+        } finally {
+          stages.close();
+        }
+      },
+    };
+  }
+  const segmentOf = (chunk: number, items: { index: number; id: string; uri: string }[]) => ({
+    segment: 0,
+    firstChunk: chunk,
+    chunks: 1,
+    firstItem: items[0]?.index ?? 0,
+    chunkSize: items.length,
+    items,
+    resumeToken: null,
+  });
+
+  it("makes one row an item, with the code of the stage at which it failed", async () => {
+    const { run, fetched, rowsInHand } = await worker({ uris: ["/a", "/gone", "/invalid", "/b"] });
+    const { ok, failuresByCode } = await run(0);
+    assert.deepEqual([ok, failuresByCode], [2, { FETCH_NOT_FOUND: 1, ITEM_INVALID: 1 }]);
+    assert.deepEqual(fetched, ["/a", "/gone", "/b"]);
+    assert.equal(rowsInHand(), 0);
+  });
+
+  it("lets go of the bytes of an aborted chunk, so that the next one is fetched", async () => {
+    const { run, fetched, predictWith } = await worker({ bytesOf: () => largest, uris: ["/a"] });
+    const controller = new AbortController();
+    let predicting = () => {};
+    const isPredicting = new Promise<void>((resolve) => {
+      predicting = resolve;
+    });
+    predictWith(() => {
+      predicting();
+      return new Promise(() => {});
+    });
+    const first = run(0, controller.signal);
+    await isPredicting;
+    predictWith(async () => succeeded(somePrediction));
+    const second = run(1);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.deepEqual(fetched, ["/a"], "nothing more is fetched while the first one's bytes are held");
+    controller.abort(new Error("enough"));
+    await assert.rejects(first, /enough/);
+    assert.equal((await second).ok, 1);
+  });
+
+  it("lets go of the bytes when the compute side fails, and of the rows in hand", async () => {
+    const { run, predictWith, rowsInHand } = await worker({ bytesOf: () => largest });
+    predictWith(async () => Promise.reject(new Error("no engine")));
+    await assert.rejects(run(0), /no engine/);
+    assert.equal(rowsInHand(), 0);
+    predictWith(async () => succeeded(somePrediction));
+    assert.equal((await run(1)).ok, 2);
+  });
+});
