@@ -12,6 +12,8 @@ import type { Source, SourceItem } from "./source.js";
 /** Longer than any path (PATH_MAX is 4,096 on Linux) and than any uri that servers accept. */
 const longestLineBytes = 65_536;
 const newline = 0x0a;
+/** Of UTF-8, which some editors write at the start of a file. */
+const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
 
 interface Line {
   readonly bytes: Buffer;
@@ -39,7 +41,8 @@ export function openList(path: string): Source {
   };
 }
 
-function itemOfLine({ bytes, number, end }: Line, base: string): SourceItem | null {
+function itemOfLine({ bytes: line, number, end }: Line, base: string): SourceItem | null {
+  const bytes = number === 1 && line.subarray(0, byteOrderMark.length).equals(byteOrderMark) ? line.subarray(3) : line;
   const at = { line: number, token: `${end},${number + 1}` };
   const invalid = (reason: string) => ({
     uri: bytes.subarray(0, 1024).toString("utf8"),

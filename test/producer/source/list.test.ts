@@ -52,6 +52,11 @@ describe("producer/source/list", () => {
     assert.ok((items[2]?.uri.length ?? 0) <= 1024);
   });
 
+  it("takes the first line without the byte order mark that some editors write", async () => {
+    const [item] = await itemsOf("\uFEFF/a.jpg\n");
+    assert.equal(item?.uri, "/a.jpg");
+  });
+
   it("keeps paths that are not UTF-8", async () => {
     const [item] = await itemsOf(Buffer.from([0x2f, 0xff, 0x0a]));
     assert.equal(item?.uri, "file:///%FF");
