@@ -5,7 +5,6 @@
  * it starts again from the append-only file. A server that is alive already is attached to, never replaced.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { access, chmod, constants, mkdir, readFile, rm } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -88,9 +87,14 @@ export async function openPrivateRedis(settings: PrivateRedisSettings): Promise<
 /** `own` is null where the server is another command's. */
 function connected(url: string, redis: Redis, own: { server: ChildProcess; dataDir: string } | null): PrivateRedis {
   let isClosing = false;
+  let isAway = false;
   const lost = new Promise<never>((_, reject) => {
     redis.on("close", () => {
+      // Each failed attempt to connect closes again.
+      if (isAway || isClosing) return;
+      isAway = true;
       void hasReturned(redis, own?.server ?? null).then((isBack) => {
+        isAway = false;
         if (isBack || isClosing) return;
         // Commands would wait for its return for ever.
         redis.disconnect();
@@ -116,15 +120,21 @@ function connected(url: string, redis: Redis, own: { server: ChildProcess; dataD
 }
 
 /** Whether the server answers again, started by the shell beside it. False at once where that shell, ours, has ended. */
-async function hasReturned(redis: Redis, ownShell: ChildProcess | null): Promise<boolean> {
-  const waiting = new AbortController();
-  const { signal } = waiting;
-  const ready = once(redis, "ready", { signal }).then(() => true);
-  const shellEnd = ownShell === null ? null : once(ownShell, "exit", { signal }).then(() => false);
-  const timeout = sleep(restartTimeoutMs, false, { signal, ref: false });
-  const answers = [ready, timeout, ...(shellEnd === null ? [] : [shellEnd])];
-  for (const answer of answers) answer.catch(() => {});
-  return Promise.race(answers).finally(() => waiting.abort());
+function hasReturned(redis: Redis, ownShell: ChildProcess | null): Promise<boolean> {
+  // Not events.once, which would reject at each failed attempt to connect.
+  return new Promise((resolve) => {
+    const settle = (isBack: boolean) => {
+      clearTimeout(timer);
+      redis.off("ready", onReady);
+      ownShell?.off("exit", onExit);
+      resolve(isBack);
+    };
+    const onReady = () => settle(true);
+    const onExit = () => settle(false);
+    const timer = setTimeout(onExit, restartTimeoutMs);
+    redis.once("ready", onReady);
+    ownShell?.once("exit", onExit);
+  });
 }
 
 /** The first server program on `searchPath`. Throws REDIS_SERVER_MISSING. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { copyFile, mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { openResults } from "../../src/results/open.js";
 import { verifyResults } from "../../src/results/verify.js";
 import { runCli, startCli } from "../support/cli.js";
@@ -117,7 +118,7 @@ describe("e2e/run", function () {
   it("goes on when its private Redis is killed with -9, and every item is one row", async () => {
     const out = join(tempDir(), "out");
     const running = startCli(["run", await manyPhotos(tempDir(), 60), "--out", out, "--chunk-size", "8", "--json"]);
-    await running.said(/run started/);
+    while ((await readdir(join(out, "parts")).catch(() => [])).length === 0) await sleep(20);
     for (const pid of await descendantsOf(running.process.pid ?? 0)) {
       if ((await readFile(`/proc/${pid}/comm`, "utf8")).startsWith("redis-server")) process.kill(pid, "SIGKILL");
     }
