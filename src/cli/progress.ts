@@ -58,12 +58,18 @@ function openBar(terminal: Terminal): ProgressView {
     },
     cliProgress.Presets.shades_classic,
   );
-  terminal.interceptLines((line) => bars.log(line));
   const meter = createRateMeter(() => performance.now());
-  const bar = bars.create(0, 0, { perSecond: 0, left: "?", failures: "" });
+  // Drawn from the first update on: before that the weights' download may write to the same line.
+  const start = () => {
+    terminal.interceptLines((line) => bars.log(line));
+    return bars.create(0, 0, { perSecond: 0, left: "?", failures: "" });
+  };
+  let bar: cliProgress.SingleBar | null = null;
   let isStopped = false;
   return {
     update(progress) {
+      if (isStopped) return;
+      bar ??= start();
       const { perSecond, etaSeconds } = meter(progress);
       const failures = progress.failed === 0 ? "" : `  failed: ${describeFailures(progress.failuresByCode)}`;
       bar.setTotal(progress.items ?? progress.pinned);
@@ -72,6 +78,7 @@ function openBar(terminal: Terminal): ProgressView {
     stop() {
       if (isStopped) return;
       isStopped = true;
+      if (bar === null) return;
       // Writes the log lines that came since the last redraw; stopping alone would drop them.
       bars.update();
       bars.stop();

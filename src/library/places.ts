@@ -25,7 +25,7 @@ export function findPlaces(cacheDir: string | null = null): Places {
   const stateHome = env.XDG_STATE_HOME || join(homedir(), ".local", "state");
   return {
     cwd: process.cwd(),
-    cacheDir: cacheDir ?? env.LABELMILL_CACHE_DIR ?? join(cacheHome, "labelmill"),
+    cacheDir: cacheDir ?? (env.LABELMILL_CACHE_DIR || join(cacheHome, "labelmill")),
     stateDir: join(stateHome, "labelmill"),
     socketDir: join(tmpdir(), `labelmill-${process.getuid?.() ?? 0}`),
     searchPath: env.PATH ?? "",

@@ -1,6 +1,6 @@
 import { LabelmillError } from "../shared/errors.js";
 import { findServer, openPrivateRedis } from "../shared/private-redis.js";
-import { openRedis, type Redis } from "../shared/redis.js";
+import { closeRedis, openRedis, type Redis } from "../shared/redis.js";
 import type { CallContext } from "./context.js";
 
 /** The Redis of one command. */
@@ -39,5 +39,5 @@ export async function requireRedis({ options }: CallContext): Promise<RunRedis> 
 
 async function openGivenRedis(url: string): Promise<RunRedis> {
   const redis = await openRedis(url);
-  return { redis, lost: new Promise(() => {}), close: async () => redis.disconnect() };
+  return { redis, lost: new Promise(() => {}), close: async () => closeRedis(redis) };
 }

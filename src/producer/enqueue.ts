@@ -23,6 +23,8 @@ export interface EnqueueContext {
   readonly onPinned?: (pinned: { items: number; chunks: number }) => void;
 }
 
+type Counts = Readonly<Record<string, number>>;
+
 /** Makes the run's record, so that workers may serve it; nothing happens where it is there. Throws RUN_RECORD_LOST. */
 export async function registerRun({
   head,
@@ -95,6 +97,7 @@ async function pinRest(
   resumeToken: string | null,
 ): Promise<Sealed | null> {
   const { limit, chunkSize } = head.identity;
+  const before = { ...source.leftOut() };
   const items = takeItems(
     source.items(resumeToken),
     limit === null ? Number.POSITIVE_INFINITY : limit - start.item,
@@ -108,14 +111,18 @@ async function pinRest(
     await queueSegment({ head, redis }, queue, { ...segment, sha256 });
     onPinned?.({ items: position.item, chunks: position.chunk });
   }
-  const sealed: Sealed = {
+  return sealItems(storage, {
     segments: position.segment,
     chunks: position.chunk,
     items: position.item,
-    leftOut: source.leftOut(),
-  };
-  await sealItems(storage, sealed);
-  return sealed;
+    leftOut: countsSince(before, source.leftOut()),
+  });
+}
+
+/** What this pass left out; the passes before it went over the same entries. */
+function countsSince(before: Counts, now: Counts): Counts {
+  const added = Object.entries(now).map(([reason, n]) => [reason, n - (before[reason] ?? 0)] as const);
+  return Object.fromEntries(added.filter(([, n]) => n > 0));
 }
 
 /** Counts a durable segment into the record and queues its uncounted chunks. Returns how many. */

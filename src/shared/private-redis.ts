@@ -9,7 +9,7 @@ import { access, chmod, constants, mkdir, readFile, rm } from "node:fs/promises"
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LabelmillError } from "./errors.js";
-import { openRedis, type Redis } from "./redis.js";
+import { closeRedis, openRedis, type Redis } from "./redis.js";
 
 export interface PrivateRedisSettings {
   readonly runId: string;
@@ -97,7 +97,7 @@ function connected(url: string, redis: Redis, own: { server: ChildProcess; dataD
         isAway = false;
         if (isBack || isClosing) return;
         // Commands would wait for its return for ever.
-        redis.disconnect();
+        closeRedis(redis);
         reject(new LabelmillError("REDIS_SERVER_FAILED", { reason: "it ended in the middle of the run" }));
       });
     });
@@ -111,7 +111,7 @@ function connected(url: string, redis: Redis, own: { server: ChildProcess; dataD
     lost,
     async close({ discard }) {
       isClosing = true;
-      redis.disconnect();
+      closeRedis(redis);
       if (own === null) return;
       await stopServer(own.server);
       if (discard) await rm(own.dataDir, { recursive: true, force: true });

@@ -54,6 +54,14 @@ async function connect(url: string): Promise<Redis> {
   }
 }
 
+/** Ends a connection of `openRedis`, whatever its state; every command that still waits rejects. */
+export function closeRedis(redis: Redis): void {
+  // In the pause before an attempt to reconnect, ioredis 6.0.0 only stops its timer, and what waits would wait for ever;
+  // an attempt that is broken off rejects it.
+  if (redis.status === "reconnecting") redis.connect().catch(() => {});
+  redis.disconnect();
+}
+
 /** The url without its password. */
 export function redactUrl(url: string): string {
   return url.replace(/\/\/[^@/]*@/, "//***@");

@@ -5,11 +5,12 @@
  *   taken ── served, counted ──> acknowledged (off the queue)
  *     ├──── lock lost ─────────> abandoned: its work is cancelled, whoever has the lock now does it
  *     ├──── not a job of ours ─> refused: off the queue, with an alarm; the producer queues the chunk again
+ *     ├──── run lost ──────────> abandoned: its queue is gone with it; `findRuns` decides whether the consumer goes on
  *     ├──── drain time over ───> given back, for any worker to take at once
- *     └──── infrastructure ────> given back, and the consumer ends with the error
+ *     └──── infrastructure ────> given back, as is all else in hand, and the consumer ends with the error
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { LabelmillError, messageOf } from "../shared/errors.js";
+import { LabelmillError, messageOf, type RunErrorCode } from "../shared/errors.js";
 import { type ChunkRef, parseChunkRef } from "../shared/job.js";
 import type { Log } from "../shared/log.js";
 import type { RunQueue, TakenChunk } from "./run-queue.js";
@@ -20,7 +21,7 @@ export interface ChunkTurn {
   readonly order: number;
   /** How many workers have taken the chunk, this one included. */
   readonly attempt: number;
-  /** Aborts when the lock is lost or the time to drain is over. */
+  /** Aborts when the lock is lost, or the chunk is to go back. */
   readonly signal: AbortSignal;
 }
 
@@ -48,30 +49,39 @@ export interface ConsumerSettings {
 export interface Consumer {
   /** Resolves after `drain`; rejects with the infrastructure error that ended the consumer. */
   readonly ended: Promise<void>;
-  /** Takes no more; resolves when the chunks in hand are done, or after `timeoutMs` given back. */
+  /**
+   * Takes no more; resolves when the chunks in hand are done, or after `timeoutMs` given back. Where Redis does not
+   * answer even then, it resolves a little later, and the chunks go to others when their locks run out.
+   */
   drain(timeoutMs: number): Promise<void>;
 }
 
 const findRunsEveryMs = 1_000;
 const shortestIdleMs = 20;
 const longestIdleMs = 500;
+/** How long Redis may take to get the chunks back once the time to drain is over. */
+const giveBackWithinMs = 3_000;
 
 /** Starts consuming. */
 export function startConsumer(settings: ConsumerSettings): Consumer {
   const stop = new AbortController();
   const giveUp = new AbortController();
+  const abandon = new AbortController();
   const inHand = new Map<Promise<void>, ServedRun>();
   const scheduler = createScheduler(settings.findRuns, (run) => [...inHand.values()].includes(run));
   let failed: { error: unknown } | null = null;
   let order = 0;
 
+  const fail = (error: unknown) => {
+    failed ??= { error };
+    stop.abort();
+    giveUp.abort(new GivenBack());
+  };
+
   const start = ({ run, taken }: NextChunk) => {
     order += 1;
     const work = serveTaken(run, taken, order, giveUp.signal, settings)
-      .catch((error: unknown) => {
-        failed ??= { error };
-        stop.abort();
-      })
+      .catch(fail)
       .finally(() => inHand.delete(work));
     inHand.set(work, run);
   };
@@ -91,23 +101,24 @@ export function startConsumer(settings: ConsumerSettings): Consumer {
     }
   };
 
-  const ended = loop()
-    .catch((error: unknown) => {
-      failed ??= { error };
-    })
+  const done = loop()
+    .catch(fail)
     .then(async () => {
       await Promise.all(inHand.keys());
       await scheduler.close();
       if (failed !== null) throw failed.error;
     });
+  const ended = Promise.race([done, whenAborted(abandon.signal).then(() => scheduler.close())]);
   // Awaited by the caller, perhaps later than it rejects.
   ended.catch(() => {});
   return {
     ended,
     async drain(timeoutMs) {
       stop.abort();
-      const timer = setTimeout(() => giveUp.abort(new DrainTimeout()), timeoutMs);
-      await ended.finally(() => clearTimeout(timer));
+      const late = setTimeout(() => giveUp.abort(new GivenBack()), timeoutMs);
+      const silent = setTimeout(() => abandon.abort(), timeoutMs + giveBackWithinMs);
+      await ended.finally(() => [late, silent].forEach(clearTimeout));
+      if (abandon.signal.aborted) settings.log.warn(redisSilentMessage);
     },
   };
 }
@@ -152,11 +163,12 @@ function createScheduler(findRuns: () => Promise<readonly ServedRun[]>, isInHand
   };
 }
 
-/** The time to finish is over: what is in hand goes back. */
-class DrainTimeout extends Error {}
+/** The consumer ends before the chunk is done, which goes back. */
+class GivenBack extends Error {}
 /** The lock of a chunk is gone, so its work is no longer ours. */
 class LockLost extends Error {}
 const lockLostMessage = "lost the lock of a chunk; its next owner does it";
+const redisSilentMessage = "Redis does not answer; the chunks in hand go to others when their locks run out";
 
 async function serveTaken(
   run: ServedRun,
@@ -177,19 +189,25 @@ async function serveTaken(
   } catch (error) {
     if (lock.signal.aborted) {
       log.warn(lockLostMessage, { ...about, error: messageOf(error) });
-    } else if (error instanceof LabelmillError && error.code === "RUN_JOB_INVALID") {
+    } else if (isCode(error, "RUN_RECORD_LOST")) {
+      log.warn(error.message, about);
+    } else if (isCode(error, "RUN_JOB_INVALID")) {
       log.error(error.message, about);
       await acknowledge();
     } else {
       await taken
         .giveBack()
         .catch((e: unknown) => log.warn("could not give a chunk back", { ...about, error: messageOf(e) }));
-      if (!(error instanceof DrainTimeout)) throw error;
+      if (!(error instanceof GivenBack)) throw error;
       log.info("gave a chunk back", about);
     }
   } finally {
     lock.release();
   }
+}
+
+function isCode(error: unknown, code: RunErrorCode): error is LabelmillError {
+  return error instanceof LabelmillError && error.code === code;
 }
 
 /** Renews a lock three times in its lifetime until released; its signal aborts when the lock is lost. */
@@ -205,8 +223,13 @@ function keepLock(taken: TakenChunk, lockMs: number, log: Log): { signal: AbortS
       if (Date.now() - renewedMs > lockMs) lost.abort(new LockLost());
     }
   };
-  const timer = setInterval(() => void renew(), lockMs / 3);
+  // A chunk that a silent Redis never takes back must not keep the process alive.
+  const timer = setInterval(() => void renew(), lockMs / 3).unref();
   return { signal: lost.signal, release: () => clearInterval(timer) };
+}
+
+function whenAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -19,8 +19,7 @@ export async function* mapOrdered<T, U>(
   { slots, order, signal, work }: MapOrderedSettings<T, U>,
 ): AsyncGenerator<U> {
   const started: Promise<U>[] = [];
-  const stop = new AbortController();
-  const stopped = AbortSignal.any([signal, stop.signal]);
+  let isOver = false;
   let ended = false;
   let wake = () => {};
   const put = (result: Promise<U>) => {
@@ -32,7 +31,7 @@ export async function* mapOrdered<T, U>(
   const pump = async () => {
     for await (const value of source) {
       const release = await slots.acquire(order);
-      if (stopped.aborted) return release();
+      if (isOver || signal.aborted) return release();
       put(work(value).finally(release));
     }
   };
@@ -42,31 +41,33 @@ export async function* mapOrdered<T, U>(
       ended = true;
       wake();
     });
-  const interruption = rejectOnAbort(stopped);
   try {
     while (true) {
-      stopped.throwIfAborted();
+      signal.throwIfAborted();
       const next = started.shift();
       if (next !== undefined) {
-        yield await Promise.race([next, interruption]);
+        yield await unlessAborted(next, signal);
       } else {
         if (ended) return;
         const more = new Promise<void>((resolve) => {
           wake = resolve;
         });
-        await Promise.race([more, interruption]);
+        await unlessAborted(more, signal);
       }
     }
   } finally {
-    stop.abort();
+    isOver = true;
   }
 }
 
-function rejectOnAbort(signal: AbortSignal): Promise<never> {
-  const aborted = new Promise<never>((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+/**
+ * Settles as `pending` does, or rejects with the signal's reason. Not a race against one promise for all values: such a
+ * promise keeps every value that it was raced with until it settles itself, here the encoded bytes of a whole chunk.
+ */
+function unlessAborted<T>(pending: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    void pending.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
   });
-  // Raced against while the generator is read; afterwards nobody is left to hear it.
-  aborted.catch(() => {});
-  return aborted;
 }

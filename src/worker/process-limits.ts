@@ -24,7 +24,7 @@ export interface ProcessLimits {
 
 /** Enough to hide the latency of a disk; remote places will want more. */
 const fetchConcurrency = 16;
-/** Encoded bytes held ahead of the decoder, across chunks: no new fetch starts above this. */
+/** Encoded bytes held ahead of the decoder, across chunks: no new fetch starts above this; those under way may end. */
 const mostHeldBytes = 256 * 2 ** 20;
 
 export function createProcessLimits(

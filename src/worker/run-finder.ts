@@ -57,18 +57,27 @@ export function createRunFinder(settings: RunFinderSettings): () => Promise<Serv
       if ((await finishRun(record, { ...known, redis: context.redis })) !== null) open.delete(runId);
       return;
     }
-    await openRun(record).catch((error: unknown) => {
-      if (onlyRun !== null) throw error;
-      const reason = messageOf(error);
-      if (refused.get(runId) !== reason) log.warn("cannot serve a run; other workers may", { runId, reason });
-      refused.set(runId, reason);
-    });
+    await openRun(record);
+  };
+
+  /** One run's trouble, a full disk under its dataset for example, is not the trouble of the others. */
+  const leave = (runId: string, error: unknown): void => {
+    const reason = messageOf(error);
+    if (refused.get(runId) !== reason) log.warn("cannot serve a run; other workers may", { runId, reason });
+    refused.set(runId, reason);
   };
 
   return async () => {
     const listed = onlyRun === null ? await listActiveRuns(context.redis) : [onlyRun];
-    for (const runId of open.keys()) if (!listed.includes(runId)) open.delete(runId);
-    for (const runId of listed) await visit(runId);
+    for (const known of [open, refused]) {
+      for (const runId of known.keys()) if (!listed.includes(runId)) known.delete(runId);
+    }
+    for (const runId of listed) {
+      await visit(runId).catch((error: unknown) => {
+        if (onlyRun !== null) throw error;
+        leave(runId, error);
+      });
+    }
     return [...open.values()].map(({ served }) => served);
   };
 }

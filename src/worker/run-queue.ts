@@ -65,7 +65,8 @@ export async function openRunQueue({ redis, runId, workerId, lockMs, log }: RunQ
         return null;
       }
     },
-    close: () => worker.close(),
+    // By force: nothing waits in this worker's own connection, and a Redis that is away would never answer its farewell.
+    close: () => worker.close(true),
   };
 }
 

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { Command } from "commander";
+import { addFlags } from "../../src/cli/flags.js";
 import { type CommandName, type OptionSpec, optionTable } from "../../src/shared/option-table.js";
 import { optionNames } from "../../src/shared/options.js";
 import { runCli } from "../support/cli.js";
@@ -29,6 +31,17 @@ describe("cli/flags", () => {
     });
   }
 
+  it("parses each flag to the option that it stands for, and a repeated one to a list", () => {
+    for (const option of optionNames) {
+      const { flag, commands: takers, default: usual }: OptionSpec = optionTable[option];
+      const [name = "", value] = flag.split(" ");
+      const given = value === undefined ? [name] : [name, "a", name, "b"];
+      const command = addFlags(new Command(), takers[0] ?? "run").parse(given, { from: "user" });
+      const expected = value === undefined ? true : Array.isArray(usual) ? ["a", "b"] : "b";
+      assert.deepEqual(command.opts(), { [option]: expected });
+    }
+  });
+
   it("reads a config file of the current directory, below flags and environment", async () => {
     const photos = join(tempDir(), "empty");
     await mkdir(photos);
@@ -46,6 +59,15 @@ describe("cli/flags", () => {
     assert.match((await runCli(["run", "empty"], env("4"))).stderr, /No items in/);
     assert.match((await runCli(["run", "empty"], env("-3"))).stderr, /got `-3` \(LABELMILL_BATCH_SIZE\)/);
     assert.match((await runCli(["run", "empty", "--batch-size", "4"], env("-3"))).stderr, /No items in/);
+  });
+
+  it("reads the first of json, yaml and yml, whichever is there", async () => {
+    await mkdir(join(tempDir(), "empty"));
+    for (const [i, extension] of (["yml", "yaml", "json"] as const).entries()) {
+      await writeFile(join(tempDir(), `labelmill.config.${extension}`), `{"topK": ${-1 - i}}`);
+      const { stderr } = await runCli(["run", "empty"], { cwd: tempDir() });
+      assert.match(stderr, new RegExp(`got \`${-1 - i}\` \\(.*labelmill\\.config\\.${extension}\\)`));
+    }
   });
 
   it("says what is wrong with a config file", async () => {

@@ -46,11 +46,32 @@ describe("cli/progress", () => {
     assert.equal(written(), once, "stopping again draws nothing");
   });
 
-  it("writes plain lines, and not at every update, where nobody watches", () => {
-    const { terminal, written } = fakeTerminal();
+  it("draws nothing before the first figures, so that other output has the line to itself", () => {
+    const { terminal, written } = fakeTerminal(200);
     const view = openProgress(terminal);
-    for (let done = 0; done < 50; done += 1) view.update(progress(done, 100));
-    view.stop();
     assert.equal(written(), "");
+    terminal.log.info("fetching the weights");
+    assert.match(written(), /fetching the weights\n$/);
+    view.stop();
+    view.update(progress(1, 2));
+    assert.doesNotMatch(written(), /items/);
+  });
+
+  it("writes a plain line every five seconds, and not at every update, where nobody watches", () => {
+    const { terminal, written } = fakeTerminal();
+    const now = performance.now;
+    let ms = 0;
+    performance.now = () => ms;
+    try {
+      const view = openProgress(terminal);
+      for (ms = 0; ms < 10_500; ms += 500) view.update(progress(ms / 100, ms < 7_000 ? null : 400));
+      view.stop();
+    } finally {
+      performance.now = now;
+    }
+    const lines = written().trim().split("\n");
+    assert.equal(lines.length, 2, written());
+    assert.match(lines[0] ?? "", /info 50 of \? items .*"perSecond":10,"etaSeconds":null,"failed":0/);
+    assert.match(lines[1] ?? "", /info 100 of 400 items .*"perSecond":10,"etaSeconds":30,"failed":0/);
   });
 });

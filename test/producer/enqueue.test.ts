@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { Queue } from "bullmq";
 import { type PinnedItem, readSealed, readSegments } from "../../src/dataset/items.js";
 import { createRunHead } from "../../src/dataset/run-head.js";
 import { openStorage } from "../../src/dataset/storage/open-storage.js";
 import { enqueueRun, registerRun, requeueLostChunks, requireItems } from "../../src/producer/enqueue.js";
+import { openSources } from "../../src/producer/source/open-source.js";
 import type { Source } from "../../src/producer/source/source.js";
 import { queueName, runPrefix } from "../../src/shared/job.js";
 import { readRun } from "../../src/shared/run-record.js";
@@ -23,8 +26,8 @@ describe("producer/enqueue", () => {
   after(() => server.close());
   afterEach(() => server.redis.flushall());
 
-  async function newRun(limit: number | null = null) {
-    const storage = openStorage(tempDir());
+  async function newRun(limit: number | null = null, out = tempDir()) {
+    const storage = openStorage(out);
     const { head } = await createRunHead(storage, { ...sampleIdentity, sources: ["/i"], chunkSize: 3, limit });
     await registerRun({ head, storage, redis: server.redis });
     return { head, storage, redis: server.redis };
@@ -83,8 +86,48 @@ describe("producer/enqueue", () => {
 
   it("takes no more than the limit, also over an interrupt", async () => {
     const run = await newRun(10);
-    await enqueueRun({ ...run, source: numberedSource(40), signal: never });
+    const controller = new AbortController();
+    const onPinned = ({ items }: { items: number }) => {
+      if (items >= 9) controller.abort();
+    };
+    const interrupted = enqueueRun({ ...run, source: numberedSource(40), signal: controller.signal, onPinned });
+    await assert.rejects(interrupted, { code: "RUN_INTERRUPTED" });
+    const sealed = await enqueueRun({ ...run, source: numberedSource(40), signal: never });
+    assert.deepEqual([sealed.items, sealed.chunks], [10, 4]);
     assert.deepEqual(await uris(), expected(10));
+  });
+
+  it("seals at once where the limit was reached before the interrupt", async () => {
+    const run = await newRun(9);
+    const controller = new AbortController();
+    // Ends in the middle of the pass, as by kill -9: the last segment is pinned, the list is not sealed.
+    const onPinned = ({ items }: { items: number }) => {
+      if (items === 9) throw new Error("killed");
+    };
+    const killed = enqueueRun({ ...run, source: numberedSource(40), signal: controller.signal, onPinned });
+    await assert.rejects(killed, /killed/);
+    assert.equal((await enqueueRun({ ...run, source: numberedSource(40), signal: never })).items, 9);
+    assert.deepEqual(await uris(), expected(9));
+  });
+
+  it("stops at an interrupt also while it queues again what is pinned", async () => {
+    const run = await newRun();
+    await enqueueRun({ ...run, source: numberedSource(20), signal: never });
+    await assert.rejects(enqueueRun({ ...run, source: numberedSource(20), signal: AbortSignal.abort() }), {
+      code: "RUN_INTERRUPTED",
+    });
+  });
+
+  it("says how many entries the source left out, counting each once", async () => {
+    const photos = join(tempDir(), "photos");
+    await mkdir(photos);
+    for (const name of [".DS_Store", "1.png", "2.png", "notes.md"]) await writeFile(join(photos, name), "");
+    const selection = { include: [], exclude: [], allFiles: false };
+    const { source } = await openSources(["photos"], tempDir(), selection);
+    await requireItems(source, "photos");
+    const run = await newRun(null, join(tempDir(), "out"));
+    const { items, leftOut } = await enqueueRun({ ...run, source, signal: never });
+    assert.deepEqual({ items, leftOut }, { items: 2, leftOut: { "no image extension": 2 } });
   });
 
   it("shifts nothing when the source has changed since the list was sealed", async () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { openRedis, redactUrl } from "../../src/shared/redis.js";
+import { once } from "node:events";
+import { closeRedis, openRedis, redactUrl } from "../../src/shared/redis.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
 
 describe("shared/redis", () => {
@@ -22,6 +23,17 @@ describe("shared/redis", () => {
       assert.doesNotMatch(error.message, /secret/);
       return true;
     });
+  });
+
+  it("ends a connection also while that waits to reconnect, and rejects what waits", async () => {
+    const gone = await startTestRedis();
+    const redis = await openRedis(gone.url);
+    await gone.close();
+    const waiting = redis.ping();
+    while (redis.status !== "reconnecting") await once(redis, "reconnecting");
+    closeRedis(redis);
+    await assert.rejects(waiting, /Connection is closed/);
+    assert.equal(redis.status, "end");
   });
 
   it("hides user and password of a url", () => {

@@ -2,11 +2,15 @@
  * A run without images: real Redis, a real dataset, the real consumer and stages, and a compute side that answers as the
  * test says. For claims about queueing and counting.
  */
+import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import { createRunHead, type RunHead } from "../../src/dataset/run-head.js";
 import { openStorage } from "../../src/dataset/storage/open-storage.js";
 import type { Storage } from "../../src/dataset/storage/storage.js";
+import { readSummary } from "../../src/dataset/summary.js";
 import { enqueueRun, registerRun } from "../../src/producer/enqueue.js";
 import type { Source } from "../../src/producer/source/source.js";
+import { verifyResults } from "../../src/results/verify.js";
 import { type Log, silentLog } from "../../src/shared/log.js";
 import type { Redis } from "../../src/shared/redis.js";
 import type { Prediction } from "../../src/worker/compute/protocol.js";
@@ -16,6 +20,7 @@ import { type Outcome, succeeded } from "../../src/worker/outcome.js";
 import { createProcessLimits } from "../../src/worker/process-limits.js";
 import { createRunFinder } from "../../src/worker/run-finder.js";
 import { openRunQueue, type RunQueue } from "../../src/worker/run-queue.js";
+import type { WorkerContext } from "../../src/worker/served-run.js";
 import { sampleIdentity } from "../dataset/samples.js";
 
 export interface TestRun {
@@ -65,10 +70,10 @@ export const somePrediction: Prediction = {
   embedding: new Float32Array(4).fill(0.5),
 };
 
-/** Starts a consumer of all runs. An item's bytes are its uri. */
-export function startTestConsumer(redis: Redis, options: ConsumerOptions = {}): Consumer {
+/** What one worker's runs share. An item's bytes are its uri. */
+export function testWorkerContext(redis: Redis, options: ConsumerOptions = {}): WorkerContext {
   const { predict = async () => succeeded(somePrediction), lockMs = 10_000, log = silentLog } = options;
-  const { wrapQueue = (queue) => queue, chunksInFlight = 2, onlyRun = null } = options;
+  const { wrapQueue = (queue) => queue } = options;
   const compute: ComputeClient = {
     report: { engine: "test/none", embeddingWidth: 4, loadMs: 0 },
     pid: null,
@@ -81,7 +86,7 @@ export function startTestConsumer(redis: Redis, options: ConsumerOptions = {}): 
       succeeded({ bytes: Buffer.from(uri), sha256: "a".repeat(64), etag: null, modifiedAt: null }),
   };
   const workerId = `w${Math.random().toString(16).slice(2)}`;
-  const context = {
+  return {
     redis,
     fetcher,
     compute,
@@ -90,7 +95,34 @@ export function startTestConsumer(redis: Redis, options: ConsumerOptions = {}): 
     addRows: () => {},
     openQueue: async (runId: string) => wrapQueue(await openRunQueue({ redis, runId, workerId, lockMs, log })),
   };
+}
+
+/** Starts a consumer of all runs. */
+export function startTestConsumer(redis: Redis, options: ConsumerOptions = {}): Consumer {
+  const { lockMs = 10_000, chunksInFlight = 2, onlyRun = null, log = silentLog } = options;
+  const context = testWorkerContext(redis, options);
   const modelSha256 = sampleIdentity.modelSha256;
   const findRuns = createRunFinder({ context, onlyRun, modelSha256, allowRoots: ["/i"], log });
   return startConsumer({ findRuns, chunksInFlight, lockMs, log });
+}
+
+/** Resolves when the run's summary is written. */
+export async function completed({ storage }: Pick<TestRun, "storage">): Promise<void> {
+  while ((await readSummary(storage)) === null) await sleep(20);
+}
+
+/** Asserts that the run is complete, with one row for each of `rows` items, and that all counts agree. */
+export async function assertSound({ storage }: Pick<TestRun, "storage">, rows: number): Promise<void> {
+  const found = await verifyResults(storage.location);
+  assert.deepEqual(
+    { complete: found.complete, rows: found.rows, problems: found.problems },
+    { complete: true, rows, problems: [] },
+  );
+}
+
+/** A log that keeps its warnings and errors. */
+export function keepLog(): { readonly lines: string[]; readonly log: Log } {
+  const lines: string[] = [];
+  const keep = (message: string) => void lines.push(message);
+  return { lines, log: { ...silentLog, warn: keep, error: keep } };
 }

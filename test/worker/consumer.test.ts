@@ -1,19 +1,29 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { Queue } from "bullmq";
-import { readSummary } from "../../src/dataset/summary.js";
 import { enqueueRun, registerRun, requeueLostChunks } from "../../src/producer/enqueue.js";
-import { verifyResults } from "../../src/results/verify.js";
 import { LabelmillError } from "../../src/shared/errors.js";
 import { queueName, runPrefix } from "../../src/shared/job.js";
-import { type Log, silentLog } from "../../src/shared/log.js";
 import { readRun } from "../../src/shared/run-record.js";
 import { succeeded } from "../../src/worker/outcome.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
-import { somePrediction, startTestConsumer, submitRun, type TestRun } from "../support/run-harness.js";
+import {
+  assertSound,
+  completed,
+  keepLog,
+  somePrediction,
+  startTestConsumer,
+  submitRun,
+  type TestRun,
+} from "../support/run-harness.js";
 import { useTempDir } from "../support/temp-dir.js";
+
+const execute = promisify(execFile);
 
 describe("worker/consumer", () => {
   const tempDir = useTempDir();
@@ -27,33 +37,16 @@ describe("worker/consumer", () => {
     await server.close();
   });
 
-  const complete = async ({ storage }: TestRun) => {
-    while ((await readSummary(storage)) === null) await sleep(20);
-  };
-  const assertSound = async ({ storage }: TestRun, rows: number) => {
-    const found = await verifyResults(storage.location);
-    assert.deepEqual(
-      { complete: found.complete, rows: found.rows, problems: found.problems },
-      { complete: true, rows, problems: [] },
-    );
-  };
   const queues = new Map<string, Queue>();
   const queueOf = ({ head: { runId } }: TestRun): Queue => {
     const queue = queues.get(runId) ?? new Queue(queueName, { connection: server.redis, prefix: runPrefix(runId) });
     queues.set(runId, queue);
     return queue;
   };
-  /** A log that keeps its warnings and errors. */
-  const keepLog = () => {
-    const lines: string[] = [];
-    const keep = (message: string) => void lines.push(message);
-    return { lines, log: { ...silentLog, warn: keep, error: keep } satisfies Log };
-  };
-
   it("does a run to its summary, and leaves nothing in the queue", async () => {
     const run = await submitRun(server.redis, tempDir(), { count: 30 });
     const consumer = startTestConsumer(server.redis);
-    await complete(run);
+    await completed(run);
     await consumer.drain(1_000);
     await assertSound(run, 30);
     assert.deepEqual(await queueOf(run).getJobCounts("wait", "active", "delayed", "failed", "completed"), {
@@ -84,7 +77,7 @@ describe("worker/consumer", () => {
     await enqueueRun({ head, storage, redis: server.redis, source, signal: new AbortController().signal });
     predictions = -1_000;
     const second = startTestConsumer(server.redis, { predict });
-    await complete(run);
+    await completed(run);
     await second.drain(1_000);
     await assertSound(run, 12);
     assert.equal((await stat(part)).mtimeMs, written);
@@ -115,7 +108,7 @@ describe("worker/consumer", () => {
     });
     await sleep(200);
     const winner = startTestConsumer(server.redis, { lockMs: 1_000 });
-    await complete(run);
+    await completed(run);
     await Promise.all([loser.drain(2_000), winner.drain(2_000)]);
     await assertSound(run, 24);
     assert.ok(lines.some((line) => /lost the lock of a chunk/.test(line)));
@@ -146,7 +139,7 @@ describe("worker/consumer", () => {
     });
     while ((await queueOf(run).getActiveCount()) === 0) await sleep(10);
     const other = startTestConsumer(server.redis, { lockMs: 1_000 });
-    await complete(run);
+    await completed(run);
     isDone = true;
     await Promise.all([sleeper.drain(2_000), other.drain(2_000)]);
     await assertSound(run, 12);
@@ -175,7 +168,7 @@ describe("worker/consumer", () => {
       return succeeded(somePrediction);
     };
     const consumer = startTestConsumer(server.redis, { predict });
-    await complete(run);
+    await completed(run);
     await consumer.drain(1_000);
     await assertSound(run, 8);
   });
@@ -193,7 +186,7 @@ describe("worker/consumer", () => {
     await first.drain(100);
     assert.ok(Date.now() - startedMs < 2_000, "the drain takes no longer than it may");
     const second = startTestConsumer(server.redis);
-    await complete(run);
+    await completed(run);
     assert.ok(Date.now() - startedMs < 10_000, "nobody may wait for the lock of 60 s");
     await second.drain(1_000);
     await assertSound(run, 12);
@@ -207,9 +200,45 @@ describe("worker/consumer", () => {
     const broken = startTestConsumer(server.redis, { predict, lockMs: 60_000 });
     await assert.rejects(broken.ended, { code: "ENGINE_FAILED" });
     const sound = startTestConsumer(server.redis);
-    await complete(run);
+    await completed(run);
     await sound.drain(1_000);
     await assertSound(run, 12);
+  });
+
+  it("gives back all that it holds where one chunk fails, also a chunk that would never end", async () => {
+    const run = await submitRun(server.redis, tempDir(), { count: 8 });
+    const predict = async (bytes: Uint8Array) => {
+      if (Number(Buffer.from(bytes).toString().slice(3)) < 4) return new Promise<never>(() => {});
+      throw new LabelmillError("ENGINE_FAILED", { reason: "no engine" });
+    };
+    const broken = startTestConsumer(server.redis, { predict, lockMs: 60_000 });
+    await assert.rejects(broken.ended, { code: "ENGINE_FAILED" });
+    assert.deepEqual(await queueOf(run).getJobCounts("wait", "active"), { wait: 2, active: 0 });
+  });
+
+  it("goes on where a run is lost in the middle of a chunk, and serves the others", async () => {
+    const lost = await submitRun(server.redis, join(tempDir(), "a"));
+    let isLost = false;
+    const predict = async () => {
+      while (!isLost) await sleep(10);
+      return succeeded(somePrediction);
+    };
+    const { lines, log } = keepLog();
+    const consumer = startTestConsumer(server.redis, { predict, log });
+    while ((await queueOf(lost).getActiveCount()) < 2) await sleep(10);
+    await server.redis.flushall();
+    isLost = true;
+    const other = await submitRun(server.redis, join(tempDir(), "b"));
+    await completed(other);
+    await consumer.drain(1_000);
+    await assertSound(other, 12);
+    assert.ok(lines.some((line) => /is no longer in Redis/.test(line)));
+  });
+
+  it("ends its drain, and its process, also where Redis never answers again", async () => {
+    const program = fileURLToPath(new URL("./lonely-consumer.js", import.meta.url));
+    const { stdout } = await execute(process.execPath, [program, tempDir()], { timeout: 20_000 });
+    assert.match(stdout, /Redis does not answer/);
   });
 
   it("refuses jobs that are not the producer's, goes on with the others, and the lost chunks are queued again", async () => {
@@ -230,24 +259,10 @@ describe("worker/consumer", () => {
     const consumer = startTestConsumer(server.redis, { log });
     while (((await readRun(server.redis, head.runId))?.doneChunks ?? 0) < 5) await sleep(20);
     while ((await requeueLostChunks({ head, storage, redis: server.redis })) === 0) await sleep(20);
-    await complete(run);
+    await completed(run);
     await consumer.drain(1_000);
     await assertSound(run, 40);
     assert.equal(lines.filter((line) => /^Refused job/.test(line)).length, 5);
-  });
-
-  it("sweeps a job whose data is not JSON, without a hot loop, and the chunk is queued again", async () => {
-    const run = await submitRun(server.redis, tempDir());
-    const { head, storage } = run;
-    await server.redis.hset(`${runPrefix(head.runId)}:${queueName}:chunk-1`, "data", "{not json");
-    const { lines, log } = keepLog();
-    const consumer = startTestConsumer(server.redis, { log, lockMs: 1_000 });
-    while (((await readRun(server.redis, head.runId))?.doneChunks ?? 0) < 2) await sleep(20);
-    while ((await requeueLostChunks({ head, storage, redis: server.redis })) === 0) await sleep(50);
-    await complete(run);
-    await consumer.drain(1_000);
-    await assertSound(run, 12);
-    assert.ok(lines.length < 10, `logged ${lines.length} lines: ${lines[0]}`);
   });
 
   it("shares itself evenly between two runs", async () => {
@@ -262,7 +277,7 @@ describe("worker/consumer", () => {
     while ((await done(runs[0])) < 10) await sleep(5);
     const [a, b] = [await done(runs[0]), await done(runs[1])];
     assert.ok(Math.abs(a - b) <= 2, `${a} chunks of one run against ${b} of the other`);
-    await Promise.all(runs.map(complete));
+    await Promise.all(runs.map(completed));
     await consumer.drain(1_000);
   });
 

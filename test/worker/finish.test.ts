@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { readSummary } from "../../src/dataset/summary.js";
-import { commitChunk, readRun, requireRun } from "../../src/shared/run-record.js";
+import { commitChunk, type RunRecord, readRun, requireRun } from "../../src/shared/run-record.js";
 import { finishRun } from "../../src/worker/finish.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
 import { submitRun } from "../support/run-harness.js";
@@ -46,5 +47,20 @@ describe("worker/finish", () => {
     await commitChunk(server.redis, head, count(1, { engine: null, busy: { fetchMs: 0, decodeMs: 0, inferMs: 0 } }));
     const summary = await finishRun(await requireRun(server.redis, head), { redis: server.redis, head, storage });
     assert.deepEqual([summary?.ok, summary?.imagesPerSecond, summary?.boundBy], [6, 0, null]);
+  });
+
+  it("divides the rows that were made by the time to the last commit, and names the busiest stage", async () => {
+    for (const [busy, boundBy] of [
+      [{ fetchMs: 9, decodeMs: 8, inferMs: 7 }, "fetch"],
+      [{ fetchMs: 1, decodeMs: 3, inferMs: 2 }, "decode"],
+      [{ fetchMs: 1, decodeMs: 2, inferMs: 3 }, "inference"],
+    ] as const) {
+      const { head, storage } = await submitRun(server.redis, join(tempDir(), boundBy), { count: 8 });
+      const record = await requireRun(server.redis, head);
+      const watched = { made: 7, createdAtMs: 1_000, committedAtMs: 4_000, busy };
+      const done: RunRecord = { ...record, ...watched, state: "finalizing" };
+      const summary = await finishRun(done, { redis: server.redis, head, storage });
+      assert.deepEqual([summary?.seconds, summary?.imagesPerSecond, summary?.boundBy], [3, 2.33, boundBy]);
+    }
   });
 });

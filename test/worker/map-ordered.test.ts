@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { mapOrdered } from "../../src/worker/map-ordered.js";
 import { Slots } from "../../src/worker/slots.js";
 import { collect } from "../support/temp-dir.js";
@@ -52,6 +54,23 @@ describe("worker/map-ordered", () => {
     }
     const mapped = mapOrdered(broken(), { slots: new Slots(2), order: 0, signal: never, work: async (n) => n });
     await assert.rejects(collect(mapped), /source/);
+  });
+
+  it("keeps no value that was read, however long the rest takes", async () => {
+    setFlagsFromString("--expose-gc");
+    const collectGarbage: () => void = runInNewContext("gc");
+    const refs: WeakRef<object>[] = [];
+    const work = async () => {
+      const value = { bytes: Buffer.alloc(1_000) };
+      refs.push(new WeakRef(value));
+      return value;
+    };
+    const mapped = mapOrdered(numbers, { slots: new Slots(2), order: 0, signal: never, work });
+    for (let i = 0; i < 10; i += 1) await mapped.next();
+    await sleep(10);
+    collectGarbage();
+    assert.equal(refs.slice(0, 9).filter((ref) => ref.deref() !== undefined).length, 0);
+    await mapped.return(undefined);
   });
 
   it("stops with the signal's reason, and gives every slot back", async () => {

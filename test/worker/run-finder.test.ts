@@ -1,16 +1,15 @@
 import assert from "node:assert/strict";
-import { rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createRunHead } from "../../src/dataset/run-head.js";
 import { openStorage } from "../../src/dataset/storage/open-storage.js";
-import { readSummary } from "../../src/dataset/summary.js";
 import { enqueueRun, registerRun } from "../../src/producer/enqueue.js";
 import { type Log, silentLog } from "../../src/shared/log.js";
-import { readRun } from "../../src/shared/run-record.js";
+import { commitChunk, readRun } from "../../src/shared/run-record.js";
 import { sampleIdentity } from "../dataset/samples.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
-import { startTestConsumer, submitRun, type TestRun } from "../support/run-harness.js";
+import { completed, startTestConsumer, submitRun } from "../support/run-harness.js";
 import { useTempDir } from "../support/temp-dir.js";
 
 const signal = new AbortController().signal;
@@ -23,9 +22,6 @@ describe("worker/run-finder", () => {
   });
   afterEach(() => server.close());
 
-  const complete = async ({ storage }: Pick<TestRun, "storage">) => {
-    while ((await readSummary(storage)) === null) await sleep(20);
-  };
   const keepReasons = () => {
     const reasons: unknown[] = [];
     const warn: Log["warn"] = (_message, details) => void reasons.push(details?.reason);
@@ -35,9 +31,9 @@ describe("worker/run-finder", () => {
   it("finds runs that are submitted while it works, and forgets those that are complete", async () => {
     const consumer = startTestConsumer(server.redis);
     const first = await submitRun(server.redis, join(tempDir(), "a"));
-    await complete(first);
+    await completed(first);
     const second = await submitRun(server.redis, join(tempDir(), "b"));
-    await complete(second);
+    await completed(second);
     await consumer.drain(1_000);
     assert.equal((await readRun(server.redis, second.head.runId))?.state, "completed");
   });
@@ -53,7 +49,7 @@ describe("worker/run-finder", () => {
     await rm(join(tempDir(), "gone"), { recursive: true });
     const { reasons, log } = keepReasons();
     const consumer = startTestConsumer(server.redis, { log });
-    await complete(await submitRun(server.redis, join(tempDir(), "good")));
+    await completed(await submitRun(server.redis, join(tempDir(), "good")));
     await sleep(2_200);
     await consumer.drain(1_000);
     assert.equal(reasons.length, 3, String(reasons));
@@ -67,16 +63,31 @@ describe("worker/run-finder", () => {
     const run = await submitRun(server.redis, tempDir());
     const { head, storage, source } = run;
     const consumer = startTestConsumer(server.redis);
-    await complete(run);
+    await completed(run);
     await rm(join(tempDir(), "summary.json"));
     await rm(join(tempDir(), "parts/part-00000001.parquet"));
     await server.redis.flushall();
     await sleep(1_200);
     await registerRun({ head, storage, redis: server.redis });
     await enqueueRun({ head, storage, redis: server.redis, source, signal });
-    await complete(run);
+    await completed(run);
     await consumer.drain(1_000);
     const { ok, made, doneChunks } = (await readRun(server.redis, head.runId)) ?? {};
     assert.deepEqual({ ok, made, doneChunks }, { ok: 12, made: 4, doneChunks: 3 });
+  });
+
+  it("serves the others where the summary of one run cannot be written, and says so once", async () => {
+    const bad = await submitRun(server.redis, join(tempDir(), "bad"), { count: 4 });
+    // Every chunk is counted by another worker, and something lies in the summary's place.
+    const busy = { fetchMs: 0, decodeMs: 0, inferMs: 0 };
+    await commitChunk(server.redis, bad.head, { chunk: 0, ok: 4, failed: 0, failuresByCode: {}, busy, engine: null });
+    await mkdir(join(tempDir(), "bad/summary.json"));
+    const { reasons, log } = keepReasons();
+    const consumer = startTestConsumer(server.redis, { log });
+    await sleep(2_200);
+    await completed(await submitRun(server.redis, join(tempDir(), "good")));
+    await consumer.drain(1_000);
+    assert.equal(reasons.length, 1, String(reasons));
+    assert.match(String(reasons[0]), /summary\.json/);
   });
 });

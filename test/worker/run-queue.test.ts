@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
+import { requeueLostChunks } from "../../src/producer/enqueue.js";
 import { queueName, runPrefix } from "../../src/shared/job.js";
 import { silentLog } from "../../src/shared/log.js";
 import { openRunQueue, type RunQueue, type TakenChunk } from "../../src/worker/run-queue.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
-import { submitRun } from "../support/run-harness.js";
+import { keepLog, submitRun, type TestRun } from "../support/run-harness.js";
 import { useTempDir } from "../support/temp-dir.js";
 
 describe("worker/run-queue", () => {
@@ -15,11 +16,13 @@ describe("worker/run-queue", () => {
   });
   after(() => server.close());
   let queue: RunQueue;
+  let run: TestRun;
   let runId: string;
   const open = (workerId: string) =>
     openRunQueue({ redis: server.redis, runId, workerId, lockMs: 1_000, log: silentLog });
   beforeEach(async () => {
-    runId = (await submitRun(server.redis, tempDir(), { count: 8 })).head.runId;
+    run = await submitRun(server.redis, tempDir(), { count: 8 });
+    runId = run.head.runId;
     queue = await open("a");
   });
   afterEach(() => queue.close());
@@ -79,5 +82,18 @@ describe("worker/run-queue", () => {
     }
     assert.equal(found.jobId, jobId);
     await watcher.close();
+  });
+
+  it("sweeps a job whose data is not JSON, without a hot loop; its chunk can be queued again", async () => {
+    await server.redis.hset(key("chunk-0"), "data", "{not json");
+    const { lines, log } = keepLog();
+    const strict = await openRunQueue({ redis: server.redis, runId, workerId: "s", lockMs: 1_000, log });
+    assert.equal(await strict.take(), null);
+    assert.deepEqual(lines, ["removed a job that cannot be read"]);
+    assert.equal(await server.redis.exists(key("chunk-0"), key("chunk-0:lock")), 0);
+    await (await take(strict)).acknowledge();
+    assert.equal(await requeueLostChunks({ ...run, redis: server.redis }), 2);
+    assert.equal((await take(strict)).jobId, "chunk-0");
+    await strict.close();
   });
 });

@@ -114,4 +114,22 @@ describe("worker/stages", () => {
     predictWith(async () => succeeded(somePrediction));
     assert.equal((await run(1)).ok, 2);
   });
+
+  it("fetches no further ahead than the bytes that may be held, and the fetches under way", async () => {
+    const size = 2 ** 25;
+    const big = largest.subarray(0, size);
+    const uris = Array.from({ length: 60 }, (_, i) => `/${i}`);
+    const { run, fetched, predictWith } = await worker({ bytesOf: () => big, uris });
+    let predicted = 0;
+    let mostAhead = 0;
+    predictWith(async () => {
+      mostAhead = Math.max(mostAhead, fetched.length - predicted);
+      await new Promise((resolve) => setImmediate(resolve));
+      predicted += 1;
+      return succeeded(somePrediction);
+    });
+    assert.equal((await run(0)).ok, 60);
+    // 8 of them fill 256 MiB; 16 may be on their way at that moment.
+    assert.ok(mostAhead >= 8 && mostAhead <= 8 + 16, `held ${mostAhead} items of ${size} bytes`);
+  });
 });
