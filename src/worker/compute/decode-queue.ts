@@ -1,3 +1,13 @@
+/**
+ * Decodes images in order of arrival, a fixed number at once, and says which of them take too long.
+ *
+ *     waiting ──> decoding beside others ── decoded ──> done
+ *                          └── failed ──> waiting to be alone ──> decoding alone ──> done, with what this second one says
+ *
+ * libvips keeps one error text for the whole process: decodes that fail side by side mix or lose their texts, from which
+ * the code of a row is read. A row must not depend on its neighbours, so a failure is stated by a decode that runs alone.
+ * Called by `child`.
+ */
 import type { Outcome } from "../outcome.js";
 import { startDeadline } from "./deadline.js";
 import type { Decoder } from "./decode.js";
@@ -19,34 +29,72 @@ export interface DecodeQueue {
   push(id: number, bytes: Uint8Array): void;
 }
 
-/** Decodes images in order of arrival, a fixed number at once, and says which of them take too long. */
+/** See the head of this file for the way of an image. */
 export function createDecodeQueue(options: DecodeQueueOptions): DecodeQueue {
-  const waiting: { readonly id: number; readonly bytes: Uint8Array }[] = [];
+  const waiting: QueuedImage[] = [];
+  /** Failed beside others, and not decoded alone yet. */
+  const doubtful: QueuedImage[] = [];
   let active = 0;
+  let isAlone = false;
 
-  const decodeOne = async (id: number, bytes: Uint8Array): Promise<void> => {
-    const deadline = startDeadline(options.itemTimeoutMs, () => options.onOverdue(id));
+  const decode = async (image: QueuedImage): Promise<Outcome<DecodedImage>> => {
+    const deadline = startDeadline(options.itemTimeoutMs, () => options.onOverdue(image.id));
     const started = performance.now();
-    const outcome = await options.decoder.decode(bytes);
+    const outcome = await options.decoder.decode(image.bytes);
     deadline.cancel();
+    image.decodeMs += performance.now() - started;
+    return outcome;
+  };
+
+  const finish = (image: QueuedImage, outcome: Outcome<DecodedImage>): void => {
     active -= 1;
     startWaiting();
-    options.onDone(id, outcome, performance.now() - started);
+    options.onDone(image.id, outcome, image.decodeMs);
+  };
+
+  const decodeBesideOthers = async (image: QueuedImage): Promise<void> => {
+    active += 1;
+    const outcome = await decode(image);
+    if (outcome.ok) return finish(image, outcome);
+    doubtful.push(image);
+    active -= 1;
+    startWaiting();
+  };
+
+  const decodeAlone = async (image: QueuedImage): Promise<void> => {
+    active += 1;
+    isAlone = true;
+    const outcome = await decode(image);
+    isAlone = false;
+    finish(image, outcome);
   };
 
   const startWaiting = (): void => {
+    if (isAlone) return;
+    if (doubtful.length > 0) {
+      // Nothing new starts until those at work have ended.
+      const next = active === 0 ? doubtful.shift() : undefined;
+      if (next !== undefined) void decodeAlone(next);
+      return;
+    }
     while (active < options.concurrency) {
       const next = waiting.shift();
       if (next === undefined) return;
-      active += 1;
-      void decodeOne(next.id, next.bytes);
+      void decodeBesideOthers(next);
     }
   };
 
   return {
     push(id, bytes) {
-      waiting.push({ id, bytes });
+      waiting.push({ id, bytes, decodeMs: 0 });
       startWaiting();
     },
   };
+}
+
+interface QueuedImage {
+  readonly id: number;
+  readonly bytes: Uint8Array;
+  /** Spent so far. */
+  decodeMs: number;
 }
