@@ -46,27 +46,16 @@ export function createDecodeQueue(options: DecodeQueueOptions): DecodeQueue {
     return outcome;
   };
 
-  const finish = (image: QueuedImage, outcome: Outcome<DecodedImage>): void => {
-    active -= 1;
-    startWaiting();
-    options.onDone(image.id, outcome, image.decodeMs);
-  };
-
-  const decodeBesideOthers = async (image: QueuedImage): Promise<void> => {
+  const start = async (image: QueuedImage, alone: boolean): Promise<void> => {
     active += 1;
+    isAlone = alone;
     const outcome = await decode(image);
-    if (outcome.ok) return finish(image, outcome);
-    doubtful.push(image);
     active -= 1;
-    startWaiting();
-  };
-
-  const decodeAlone = async (image: QueuedImage): Promise<void> => {
-    active += 1;
-    isAlone = true;
-    const outcome = await decode(image);
     isAlone = false;
-    finish(image, outcome);
+    const isDoubtful = !outcome.ok && !alone;
+    if (isDoubtful) doubtful.push(image);
+    startWaiting();
+    if (!isDoubtful) options.onDone(image.id, outcome, image.decodeMs);
   };
 
   const startWaiting = (): void => {
@@ -74,13 +63,13 @@ export function createDecodeQueue(options: DecodeQueueOptions): DecodeQueue {
     if (doubtful.length > 0) {
       // Nothing new starts until those at work have ended.
       const next = active === 0 ? doubtful.shift() : undefined;
-      if (next !== undefined) void decodeAlone(next);
+      if (next !== undefined) void start(next, true);
       return;
     }
     while (active < options.concurrency) {
       const next = waiting.shift();
       if (next === undefined) return;
-      void decodeBesideOthers(next);
+      void start(next, false);
     }
   };
 
