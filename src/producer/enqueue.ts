@@ -6,9 +6,10 @@
 import { pinSegment, readSealed, readSegments, type Sealed, type Segment, sealItems } from "../dataset/items.js";
 import type { RunHead } from "../dataset/run-head.js";
 import type { Storage } from "../dataset/storage/storage.js";
+import { readSummary } from "../dataset/summary.js";
 import { LabelmillError } from "../shared/errors.js";
 import type { Redis } from "../shared/redis.js";
-import { countedChunks, createRun, growRun, sealRun } from "../shared/run-record.js";
+import { countedChunks, createRun, forgetRun, growRun, readRun, sealRun } from "../shared/run-record.js";
 import { cutSegments, type ListPosition, positionAfter } from "./chunk.js";
 import { type ChunkQueue, openChunkQueue } from "./chunk-queue.js";
 import type { Source, SourceItem } from "./source/source.js";
@@ -25,12 +26,19 @@ export interface EnqueueContext {
 
 type Counts = Readonly<Record<string, number>>;
 
-/** Makes the run's record, so that workers may serve it; nothing happens where it is there. Throws RUN_RECORD_LOST. */
+/**
+ * Makes the run's record, so that workers may serve it; nothing happens where it is there. Throws RUN_RECORD_LOST. The
+ * summary is written before the record says `completed`: without one, the dataset was changed since, and the record is of
+ * rows that may be gone. Then it is made anew, and every chunk is looked at again.
+ */
 export async function registerRun({
   head,
   storage,
   redis,
 }: Pick<EnqueueContext, "head" | "storage" | "redis">): Promise<void> {
+  const record = await readRun(redis, head.runId);
+  const isStale = record?.state === "completed" && record.epoch === head.epoch && (await readSummary(storage)) === null;
+  if (isStale) await forgetRun(redis, head.runId);
   await createRun(redis, { ...head, out: storage.location });
 }
 

@@ -113,6 +113,11 @@ export async function completeRun(redis: Redis, run: RunKey): Promise<void> {
   await redis.srem(activeRunsKey, run.runId);
 }
 
+/** Removes the record, so that it can be made again from the dataset. The queue is not touched. */
+export async function forgetRun(redis: Redis, runId: string): Promise<void> {
+  await redis.del(recordKey(runId), doneKey(runId), failuresKey(runId), enginesKey(runId));
+}
+
 /** Whether each of `chunks` is counted. */
 export async function countedChunks(redis: Redis, runId: string, chunks: readonly number[]): Promise<boolean[]> {
   if (chunks.length === 0) return [];
