@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import type { Command } from "commander";
 import { startWorker } from "../library/work.js";
 import { addFlags, resolveFlags } from "./flags.js";
@@ -22,8 +21,7 @@ export function registerWork(program: Command): void {
     const signal = terminal.catchSignals();
     const worker = await startWorker({ ...options, log, signal, onPull: openPullProgress(terminal) });
     log.info("worker ready", { engine: worker.engine, model: options.model, allowRoots: options.allowRoot });
-    await Promise.race([worker.ended, signal.aborted ? null : once(signal, "abort")]);
-    await worker.close(options.drainTimeoutMs);
+    await worker.ended;
     log.info("worker stopped");
   });
 }

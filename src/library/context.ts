@@ -6,7 +6,7 @@ import { findPlaces, type Places } from "./places.js";
 export interface CallOptions extends Options {
   /** Where log lines go. @default none */
   readonly log?: Log;
-  /** Aborting drains and ends the call with RUN_INTERRUPTED; the same call goes on later. */
+  /** Aborting drains: `run` and `enqueue` end with RUN_INTERRUPTED, and the same call goes on later; a worker ends. */
   readonly signal?: AbortSignal;
   /** Told of the weights' download, if one is needed. */
   readonly onPull?: (progress: { receivedBytes: number; totalBytes: number }) => void;

@@ -1,6 +1,6 @@
 /**
  * Where things are on this machine, for the library's callers and the commands alike: the XDG base directories
- * (specifications.freedesktop.org/basedir-spec), the current directory and the search path. The only file below `cli/`
+ * (specifications.freedesktop.org/basedir-spec), the current directory and the search path. The only file outside `cli/`
  * and the process entries that reads `process`.
  */
 import { homedir, tmpdir } from "node:os";

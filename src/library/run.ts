@@ -4,13 +4,14 @@
  */
 import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Sealed } from "../dataset/items.js";
 import { createRunHead, type RunHead } from "../dataset/run-head.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import { readSummary, type Summary } from "../dataset/summary.js";
 import { enqueueRun, registerRun, requeueLostChunks, requireItems } from "../producer/enqueue.js";
 import { openSubmission, type Submission } from "../producer/submission.js";
-import { LabelmillError } from "../shared/errors.js";
+import { isCode, LabelmillError } from "../shared/errors.js";
 import { type RunRecord, requireRun } from "../shared/run-record.js";
 import { finishRun } from "../worker/finish.js";
 import { describeModel } from "../worker/model/catalog.js";
@@ -78,8 +79,7 @@ export async function run(sources: string | readonly string[], given: RunOptions
 
 /** Two commands of one run share a private server; the one that finishes the run ends the server under the other. */
 async function finishedElsewhere(storage: Storage, error: unknown): Promise<Summary> {
-  const isServerGone = error instanceof LabelmillError && error.code === "REDIS_SERVER_FAILED";
-  const summary = isServerGone ? await readSummary(storage) : null;
+  const summary = isCode(error, "REDIS_SERVER_FAILED") ? await readSummary(storage) : null;
   if (summary === null) throw error;
   return summary;
 }
@@ -133,7 +133,7 @@ function startOwnWorker({ context, submission, head, redis }: ActiveRun): Promis
 async function watch(
   active: ActiveRun,
   worker: Worker,
-  producer: Promise<unknown>,
+  producer: Promise<Sealed>,
   signal: AbortSignal,
 ): Promise<Summary> {
   const { head, storage, context } = active;
@@ -141,9 +141,11 @@ async function watch(
   let isSealed = false;
   let repairAtMs = Date.now() + repairEveryMs;
   producer.then(
-    () => {
+    ({ leftOut }) => {
       isSealed = true;
+      for (const [reason, n] of Object.entries(leftOut)) context.log.info(`left out ${n}: ${reason}`);
     },
+    // Ends the run through its own race in `runToTheEnd`.
     () => {},
   );
   while (true) {

@@ -5,12 +5,12 @@ import { ensureModel } from "./ensure-model.js";
 import { requireRedis } from "./run-redis.js";
 
 /**
- * Starts a worker that serves every run it can, until it is closed. Local files are read below `allowRoot` only.
+ * Starts a worker that serves every run it can, until it is closed or `signal` aborts. Local files are read below `allowRoot` only.
  * Throws `LabelmillError`: OPTION_*, REDIS_*, MODEL_*, ENGINE_*.
  */
 export async function startWorker(given: CallOptions = {}): Promise<Worker> {
   const context = resolveCall(given);
-  const { options, places, log } = context;
+  const { options, places, log, signal } = context;
   const { redis, close } = await requireRedis(context);
   try {
     await ensureModel(context);
@@ -20,13 +20,14 @@ export async function startWorker(given: CallOptions = {}): Promise<Worker> {
     const ended = worker.ended.finally(() => close({ discard: false }));
     // Awaited by the caller, perhaps later than it rejects.
     ended.catch(() => {});
-    return {
-      ...worker,
-      ended,
-      async close(drainTimeoutMs) {
-        await Promise.all([worker.close(drainTimeoutMs), ended]);
-      },
+    const closeWorker = async (drainTimeoutMs: number) => {
+      await Promise.all([worker.close(drainTimeoutMs), ended]);
     };
+    // `ended` tells how it went.
+    const onAbort = () => void closeWorker(options.drainTimeoutMs).catch(() => {});
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+    return { ...worker, ended, close: closeWorker };
   } catch (error) {
     await close({ discard: false });
     throw error;

@@ -148,7 +148,7 @@ export const optionTable = {
       .regex(/^(rediss?:\/\/|unix:\/\/|\/)/)
       .nullable(),
     default: null,
-    defaultText: "private server",
+    defaultText: "none; `run` then starts a private server",
     env: "REDIS_URL",
   }),
   maxItemBytes: option<number>({

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { copyFile, mkdir, stat, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { enqueue, openResults, run } from "labelmill";
+import { enqueue, openResults, run, startWorker } from "labelmill";
+import { verifyResults } from "../../src/results/verify.js";
 import { runCli, startCli } from "../support/cli.js";
 import { resnet50ForTests } from "../support/model.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
@@ -58,6 +59,34 @@ describe("e2e/work", function () {
     worker.process.kill("SIGTERM");
     assert.equal((await worker.result).code, 0);
     await assert.rejects(stat(join(out, "parts")));
+  });
+
+  it("does again what was deleted from a finished dataset, although Redis still says that the run is complete", async () => {
+    const out = join(tempDir(), "out");
+    const options = { out, redisUrl: server.url, chunkSize: 1 };
+    await run(photos, options);
+    await rm(join(out, "parts/part-00000002.parquet"));
+    await rm(join(out, "summary.json"));
+    const { summary } = await run(photos, options);
+    assert.deepEqual([summary.items, summary.ok], [4, 4]);
+    assert.deepEqual((await verifyResults(out)).problems, []);
+  });
+
+  it("says how many files of a directory it left out", async () => {
+    const source = join(tempDir(), "source");
+    await mkdir(source);
+    await copyFile(join(photos, "coffee.png"), join(source, "coffee.png"));
+    await writeFile(join(source, "notes.txt"), "x");
+    const { code, stderr } = await runCli(["run", source, "--out", join(tempDir(), "out")]);
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /left out 1: no image extension/);
+  });
+
+  it("drains and ends a worker of the library when its signal aborts", async () => {
+    const stop = new AbortController();
+    const worker = await startWorker({ redisUrl: server.url, signal: stop.signal, drainTimeoutMs: 1_000 });
+    stop.abort();
+    await worker.ended;
   });
 
   it("runs from the library, from a list with a bad line, with progress", async () => {
