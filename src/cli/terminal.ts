@@ -1,6 +1,5 @@
 /**
- * The process as the commands see it: streams, signals and exit status. The only place that touches `process` beside
- * `main.ts`. Results go to stdout, everything else to stderr.
+ * The process as the commands see it: its streams and its signals. Results go to stdout, everything else to stderr.
  */
 import { Writable } from "node:stream";
 import { createLog, type Log } from "../shared/log.js";

@@ -11,7 +11,7 @@ export interface Summary {
   readonly ok: number;
   readonly failed: number;
   readonly failuresByCode: Readonly<Record<string, number>>;
-  /** From the first item's start to the last part's commit, as far as it was watched. */
+  /** From the making of the run's record to the last part's count: includes loading the model. */
   readonly seconds: number;
   readonly imagesPerSecond: number;
   /** What really ran, for example `onnx/cpu`. */
@@ -19,7 +19,7 @@ export interface Summary {
   readonly precision: string;
   readonly model: string;
   readonly modelSha256: string;
-  /** The stage that limited the speed (`decode`, `infer`, …), or null where none was measured. */
+  /** The stage that limited the speed (`fetch`, `decode` or `inference`), or null where none was measured. */
   readonly boundBy: string | null;
   /** Where the dataset lay when it was completed. */
   readonly out: string;

@@ -11,7 +11,7 @@ import { type RunHead, readRunHead } from "../dataset/run-head.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import { readSummary } from "../dataset/summary.js";
-import { LabelmillError } from "../shared/errors.js";
+import { isCode } from "../shared/errors.js";
 
 export interface Verification {
   readonly runId: string;
@@ -77,7 +77,7 @@ async function verifyPart(
     else if (wrong >= 0) problems.push(`${path} holds another row than that of item ${items[wrong]?.index}`);
     return counts;
   } catch (error) {
-    if (!(error instanceof LabelmillError && error.code === "RUN_DATASET_CORRUPT")) throw error;
+    if (!isCode(error, "RUN_DATASET_CORRUPT")) throw error;
     problems.push(error.message);
     return null;
   }

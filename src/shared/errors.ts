@@ -221,6 +221,11 @@ export class LabelmillError extends Error {
   }
 }
 
+/** Whether `thrown` is our error of that code. */
+export function isCode(thrown: unknown, code: RunErrorCode): thrown is LabelmillError {
+  return thrown instanceof LabelmillError && thrown.code === code;
+}
+
 /** The message of anything that was thrown, on one line. */
 export function messageOf(thrown: unknown): string {
   const text = thrown instanceof Error ? thrown.message : String(thrown);

@@ -8,7 +8,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { access, chmod, constants, mkdir, readFile, rm } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { LabelmillError } from "./errors.js";
+import { isCode, LabelmillError } from "./errors.js";
 import { closeRedis, openRedis, type Redis } from "./redis.js";
 
 export interface PrivateRedisSettings {
@@ -182,7 +182,7 @@ async function attach(socket: string): Promise<Redis | null> {
   try {
     return await openRedis(socket);
   } catch (error) {
-    if (error instanceof LabelmillError && error.code === "REDIS_REFUSED") return null;
+    if (isCode(error, "REDIS_REFUSED")) return null;
     throw error;
   }
 }

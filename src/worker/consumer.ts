@@ -10,7 +10,7 @@
  *     └──── infrastructure ────> given back, as is all else in hand, and the consumer ends with the error
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { LabelmillError, messageOf, type RunErrorCode } from "../shared/errors.js";
+import { isCode, messageOf } from "../shared/errors.js";
 import { type ChunkRef, parseChunkRef } from "../shared/job.js";
 import type { Log } from "../shared/log.js";
 import type { RunQueue, TakenChunk } from "./run-queue.js";
@@ -204,10 +204,6 @@ async function serveTaken(
   } finally {
     lock.release();
   }
-}
-
-function isCode(error: unknown, code: RunErrorCode): error is LabelmillError {
-  return error instanceof LabelmillError && error.code === code;
 }
 
 /** Renews a lock three times in its lifetime until released; its signal aborts when the lock is lost. */

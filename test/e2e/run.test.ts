@@ -6,6 +6,7 @@ import { openResults } from "../../src/results/open.js";
 import { verifyResults } from "../../src/results/verify.js";
 import { runCli, startCli } from "../support/cli.js";
 import { resnet50ForTests } from "../support/model.js";
+import { descendantsOf, isAlive } from "../support/processes.js";
 import { projectRoot } from "../support/shared-data.js";
 import { collect, useTempDir } from "../support/temp-dir.js";
 
@@ -146,22 +147,3 @@ describe("e2e/run", function () {
     assert.deepEqual({ rows, problems }, { rows: 60, problems: [] });
   });
 });
-
-/** Process ids of all children and their children (Linux: /proc). */
-async function descendantsOf(pid: number): Promise<number[]> {
-  const children = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8"))
-    .trim()
-    .split(" ")
-    .filter(Boolean)
-    .map(Number);
-  return [...children, ...(await Promise.all(children.map(descendantsOf))).flat()];
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

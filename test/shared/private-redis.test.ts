@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openPrivateRedis } from "../../src/shared/private-redis.js";
 import type { Redis } from "../../src/shared/redis.js";
+import { isAlive } from "../support/processes.js";
 import { useTempDir } from "../support/temp-dir.js";
 
 const searchPath = process.env.PATH ?? "";
@@ -86,7 +87,7 @@ describe("shared/private-redis", () => {
       module,
       JSON.stringify(settingsIn(tempDir())),
     ]);
-    const [pid] = (await once(owner.stdout, "data")).map((data: Buffer) => Number(data.toString().trim()));
+    const [pid = 0] = (await once(owner.stdout, "data")).map((data: Buffer) => Number(data.toString().trim()));
     assert.ok(isAlive(pid));
     owner.kill("SIGKILL");
     const deadline = Date.now() + 3_000;
@@ -97,13 +98,4 @@ describe("shared/private-redis", () => {
 
 async function serverPid(redis: Redis): Promise<number> {
   return Number(/process_id:(\d+)/.exec(await redis.info("server"))?.[1]);
-}
-
-function isAlive(pid: number | undefined): boolean {
-  try {
-    process.kill(pid ?? 0, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }

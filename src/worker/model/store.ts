@@ -5,7 +5,7 @@
  */
 import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { LabelmillError, messageOf, systemCode } from "../../shared/errors.js";
+import { isCode, LabelmillError, messageOf, systemCode } from "../../shared/errors.js";
 import { type CatalogModel, findModel } from "./catalog.js";
 import { foldedShapesOf } from "./spec.js";
 import { digestWeights } from "./weights/digest.js";
@@ -52,8 +52,8 @@ export async function isModelCached(cacheDir: string, name: string): Promise<boo
     const { size } = await stat(join(directory, weightsFile));
     return manifest.modelSha256 === modelSha256 && size === manifest.bytes;
   } catch (error) {
-    const isAbsent = systemCode(error) === "ENOENT" || systemCode(error) === "MODEL_NOT_PULLED";
-    if (isAbsent || systemCode(error) === "MODEL_CORRUPT") return false;
+    const isAbsent = systemCode(error) === "ENOENT" || isCode(error, "MODEL_NOT_PULLED");
+    if (isAbsent || isCode(error, "MODEL_CORRUPT")) return false;
     throw error;
   }
 }

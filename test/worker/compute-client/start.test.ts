@@ -12,6 +12,7 @@ import type { ComputeClient } from "../../../src/worker/compute-client/client.js
 import { startCompute } from "../../../src/worker/compute-client/start.js";
 import { loadLabels } from "../../../src/worker/model/catalog.js";
 import { resnet50ForTests } from "../../support/model.js";
+import { isAlive } from "../../support/processes.js";
 
 const photos = resolve("examples", "photos");
 const hardImages = resolve("..", "shared", "hard-images");
@@ -169,14 +170,6 @@ describe("worker/compute-client/start", function () {
     assert.deepEqual(names.toSorted(), ["NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "UV_THREADPOOL_SIZE"]);
   });
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-}
 
 function cosine(a: Float32Array, b: Float32Array | undefined): number {
   const dot = (x: Float32Array, y: Float32Array): number =>
