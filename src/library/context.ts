@@ -1,3 +1,4 @@
+import { LabelmillError } from "../shared/errors.js";
 import { type Log, silentLog } from "../shared/log.js";
 import { type Options, type ResolvedOptions, resolveOptions } from "../shared/options.js";
 import { findPlaces, type Places } from "./places.js";
@@ -17,17 +18,22 @@ export interface CallContext {
   readonly options: ResolvedOptions;
   readonly places: Places;
   readonly log: Log;
+  /** Aborts with RUN_INTERRUPTED. */
   readonly signal: AbortSignal;
   readonly onPull: (progress: { receivedBytes: number; totalBytes: number }) => void;
 }
 
 /** Throws OPTION_INVALID. The library reads no config file and, but for the places, no environment. */
-export function resolveCall({
-  log = silentLog,
-  signal = new AbortController().signal,
-  onPull = () => {},
-  ...given
-}: CallOptions): CallContext {
+export function resolveCall({ log = silentLog, signal, onPull = () => {}, ...given }: CallOptions): CallContext {
   const options = resolveOptions({ flags: given });
-  return { options, places: findPlaces(options.cacheDir), log, signal, onPull };
+  return { options, places: findPlaces(options.cacheDir), log, signal: interruptedBy(signal), onPull };
+}
+
+/** Whatever waits rejects with the signal's reason, so the reason is the error that a caller is to see. */
+function interruptedBy(signal: AbortSignal | undefined): AbortSignal {
+  const controller = new AbortController();
+  const interrupt = () => controller.abort(new LabelmillError("RUN_INTERRUPTED"));
+  if (signal?.aborted) interrupt();
+  else signal?.addEventListener("abort", interrupt, { once: true });
+  return controller.signal;
 }

@@ -1,7 +1,9 @@
 import { createRunHead } from "../dataset/run-head.js";
+import { openRunStorage } from "../dataset/run-storage.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
 import { enqueueRun, registerRun, requireItems } from "../producer/enqueue.js";
 import { openSubmission } from "../producer/submission.js";
+import { createOutages } from "../shared/outages.js";
 import { describeModel } from "../worker/model/catalog.js";
 import { type CallOptions, resolveCall } from "./context.js";
 import { findFinished } from "./finished.js";
@@ -33,12 +35,12 @@ export async function enqueue(sources: string | readonly string[], given: Enqueu
   const model = describeModel(context.options.model);
   const submission = await openSubmission([sources].flat(), context.options, { cwd: context.places.cwd, model });
   const { source, identity } = submission;
-  const storage = openStorage(submission.out);
-  const finished = await findFinished(storage, identity);
+  const place = openStorage(submission.out);
+  const finished = await findFinished(place, identity);
   if (finished !== null) {
     return {
       runId: finished.runId,
-      out: storage.location,
+      out: place.location,
       items: finished.items,
       chunks: 0,
       leftOut: {},
@@ -48,14 +50,18 @@ export async function enqueue(sources: string | readonly string[], given: Enqueu
   await requireItems(source, [sources].flat().join(", "));
   const { redis, close } = await requireRedis(context);
   try {
-    const { head } = await createRunHead(storage, identity);
-    await registerRun({ head, storage, redis });
+    const { head } = await createRunHead(place, identity);
+    const storage = openRunStorage(place, head);
+    const { options, log, signal } = context;
+    const outages = createOutages({ storageTimeoutMs: options.outageTimeoutMs, log });
+    await outages.outlast(() => registerRun({ head, storage, redis }), signal);
     const { items, chunks, leftOut } = await enqueueRun({
       head,
       storage,
       redis,
       source,
-      signal: context.signal,
+      outages,
+      signal,
       onPinned,
     });
     return { runId: head.runId, out: storage.location, items, chunks, leftOut, wasComplete: false };

@@ -1,6 +1,7 @@
 import { LabelmillError } from "../shared/errors.js";
+import type { Log } from "../shared/log.js";
 import { findServer, openPrivateRedis } from "../shared/private-redis.js";
-import { closeRedis, openRedis, type Redis } from "../shared/redis.js";
+import { closeRedis, logAbsence, openRedis, type Redis } from "../shared/redis.js";
 import type { CallContext } from "./context.js";
 
 /** The Redis of one command. */
@@ -16,19 +17,24 @@ export interface RunRedis {
  * Checks now that there will be a Redis, so that nothing is written where there is none, and returns the function that
  * opens it for a run; until then nothing is open. Throws REDIS_*.
  */
-export async function prepareRedis({ options, places }: CallContext): Promise<(runId: string) => Promise<RunRedis>> {
+export async function prepareRedis(context: CallContext): Promise<(runId: string) => Promise<RunRedis>> {
+  const { options, places, log } = context;
   const { redisUrl } = options;
   if (redisUrl !== null) {
     (await openRedis(redisUrl)).disconnect();
-    return () => openGivenRedis(redisUrl);
+    return () => openGivenRedis(redisUrl, log);
   }
   await findServer(places.searchPath);
-  return (runId) => openPrivateRedis({ runId, ...places });
+  return async (runId) => {
+    const server = await openPrivateRedis({ runId, ...places });
+    logAbsence(server.redis, log);
+    return server;
+  };
 }
 
 /** Opens the Redis that the caller names. Throws REDIS_*, and OPTION_INVALID where none is named. */
-export async function requireRedis({ options }: CallContext): Promise<RunRedis> {
-  if (options.redisUrl !== null) return openGivenRedis(options.redisUrl);
+export async function requireRedis({ options, log }: CallContext): Promise<RunRedis> {
+  if (options.redisUrl !== null) return openGivenRedis(options.redisUrl, log);
   throw new LabelmillError("OPTION_INVALID", {
     option: "redisUrl",
     expected: "the url of the Redis that producers and workers share",
@@ -37,7 +43,8 @@ export async function requireRedis({ options }: CallContext): Promise<RunRedis> 
   });
 }
 
-async function openGivenRedis(url: string): Promise<RunRedis> {
+async function openGivenRedis(url: string, log: Log): Promise<RunRedis> {
   const redis = await openRedis(url);
+  logAbsence(redis, log);
   return { redis, lost: new Promise(() => {}), close: async () => closeRedis(redis) };
 }

@@ -6,12 +6,14 @@ import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Sealed } from "../dataset/items.js";
 import { createRunHead, type RunHead } from "../dataset/run-head.js";
+import { openRunStorage } from "../dataset/run-storage.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import { readSummary, type Summary } from "../dataset/summary.js";
 import { enqueueRun, registerRun, requeueLostChunks, requireItems } from "../producer/enqueue.js";
 import { openSubmission, type Submission } from "../producer/submission.js";
-import { isCode, LabelmillError } from "../shared/errors.js";
+import { isCode } from "../shared/errors.js";
+import { createOutages, type Outages } from "../shared/outages.js";
 import { type RunRecord, requireRun } from "../shared/run-record.js";
 import { finishRun } from "../worker/finish.js";
 import { describeModel } from "../worker/model/catalog.js";
@@ -58,17 +60,19 @@ export async function run(sources: string | readonly string[], given: RunOptions
     cwd: context.places.cwd,
     model: describeModel(context.options.model),
   });
-  const storage = openStorage(submission.out);
-  const finished = await findFinished(storage, submission.identity);
+  const place = openStorage(submission.out);
+  const finished = await findFinished(place, submission.identity);
   if (finished !== null) return { summary: finished, wasComplete: true };
   await requireItems(submission.source, [sources].flat().join(", "));
   await ensureModel(context);
   const openRedis = await prepareRedis(context);
-  const { head } = await createRunHead(storage, submission.identity);
+  const { head } = await createRunHead(place, submission.identity);
+  const storage = openRunStorage(place, head);
+  const outages = createOutages({ storageTimeoutMs: context.options.outageTimeoutMs, log: context.log });
   const redis = await openRedis(head.runId);
   let isFinished = false;
   try {
-    const active = { context, submission, storage, head, redis, onProgress, onStart };
+    const active = { context, submission, storage, head, redis, outages, onProgress, onStart };
     const summary = await runToTheEnd(active).catch((error: unknown) => finishedElsewhere(storage, error));
     isFinished = true;
     return { summary, wasComplete: false };
@@ -90,17 +94,19 @@ interface ActiveRun {
   readonly storage: Storage;
   readonly head: RunHead;
   readonly redis: RunRedis;
+  readonly outages: Outages;
   readonly onProgress: (progress: RunProgress) => void;
   readonly onStart: (run: { runId: string; out: string; engine: string }) => void;
 }
 
 async function runToTheEnd(active: ActiveRun): Promise<Summary> {
-  const { context, submission, storage, head, onStart } = active;
+  const { context, submission, storage, head, outages, onStart } = active;
   const { redis } = active.redis;
   const stop = new AbortController();
   const signal = AbortSignal.any([context.signal, stop.signal]);
-  await registerRun({ head, storage, redis });
-  const producer = enqueueRun({ head, storage, redis, source: submission.source, signal });
+  const registering = outages.outlast(() => registerRun({ head, storage, redis }), signal);
+  await Promise.race([registering, interruption(context.signal)]);
+  const producer = enqueueRun({ head, storage, redis, source: submission.source, outages, signal });
   producer.catch(() => {});
   let worker: Worker | null = null;
   try {
@@ -123,10 +129,11 @@ async function runToTheEnd(active: ActiveRun): Promise<Summary> {
   }
 }
 
-function startOwnWorker({ context, submission, head, redis }: ActiveRun): Promise<Worker> {
+function startOwnWorker({ context, submission, head, redis, outages }: ActiveRun): Promise<Worker> {
   const { options, places, log } = context;
   const allowRoots = [...options.allowRoot.map((root) => resolve(places.cwd, root)), ...submission.source.roots];
-  return startWorker({ redis: redis.redis, options, cacheDir: places.cacheDir, onlyRun: head.runId, allowRoots, log });
+  const own = { onlyRun: head.runId, allowRoots, outages, log };
+  return startWorker({ redis: redis.redis, options, cacheDir: places.cacheDir, ...own });
 }
 
 /** Reports progress until the run is over, and queues lost chunks again. */
@@ -136,7 +143,7 @@ async function watch(
   producer: Promise<Sealed>,
   signal: AbortSignal,
 ): Promise<Summary> {
-  const { head, storage, context } = active;
+  const { head, storage, context, outages } = active;
   const { redis } = active.redis;
   let isSealed = false;
   let repairAtMs = Date.now() + repairEveryMs;
@@ -151,10 +158,10 @@ async function watch(
   while (true) {
     const record = await requireRun(redis, head);
     active.onProgress(progressOf(record, isSealed, worker.rowsInHand()));
-    const summary = await finishRun(record, { redis, head, storage });
+    const summary = await outages.outlast(() => finishRun(record, { redis, head, storage }), signal);
     if (summary !== null) return summary;
     if (isSealed && Date.now() > repairAtMs) {
-      const queued = await requeueLostChunks({ head, storage, redis });
+      const queued = await outages.outlast(() => requeueLostChunks({ head, storage, redis }), signal);
       if (queued > 0) context.log.warn("queued lost chunks again", { runId: head.runId, chunks: queued });
       repairAtMs = Date.now() + repairEveryMs;
     }
@@ -174,7 +181,7 @@ async function neverUnlessFails(task: Promise<unknown>): Promise<never> {
 
 function interruption(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
-    const interrupt = () => reject(new LabelmillError("RUN_INTERRUPTED"));
+    const interrupt = () => reject(signal.reason);
     if (signal.aborted) interrupt();
     else signal.addEventListener("abort", interrupt, { once: true });
   });

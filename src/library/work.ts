@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { createOutages } from "../shared/outages.js";
 import { startWorker as startWorkerProcess, type Worker } from "../worker/start.js";
 import { type CallOptions, resolveCall } from "./context.js";
 import { ensureModel } from "./ensure-model.js";
@@ -15,7 +16,8 @@ export async function startWorker(given: CallOptions = {}): Promise<Worker> {
   try {
     await ensureModel(context);
     const allowRoots = options.allowRoot.map((root) => resolve(places.cwd, root));
-    const settings = { redis, options, cacheDir: places.cacheDir, onlyRun: null, allowRoots, log };
+    const outages = createOutages({ storageTimeoutMs: options.outageTimeoutMs, log });
+    const settings = { redis, options, cacheDir: places.cacheDir, onlyRun: null, allowRoots, outages, log };
     const worker = await startWorkerProcess(settings);
     const ended = worker.ended.finally(() => close({ discard: false }));
     // Awaited by the caller, perhaps later than it rejects.

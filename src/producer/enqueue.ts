@@ -8,6 +8,7 @@ import type { RunHead } from "../dataset/run-head.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import { readSummary } from "../dataset/summary.js";
 import { LabelmillError } from "../shared/errors.js";
+import type { Outages } from "../shared/outages.js";
 import type { Redis } from "../shared/redis.js";
 import { countedChunks, createRun, forgetRun, growRun, readRun, sealRun } from "../shared/run-record.js";
 import { cutSegments, type ListPosition, positionAfter } from "./chunk.js";
@@ -19,6 +20,7 @@ export interface EnqueueContext {
   readonly storage: Storage;
   readonly redis: Redis;
   readonly source: Source;
+  readonly outages: Outages;
   readonly signal: AbortSignal;
   /** Called after each segment, with the totals so far. */
   readonly onPinned?: (pinned: { items: number; chunks: number }) => void;
@@ -47,12 +49,14 @@ export async function registerRun({
  * `signal` aborts.
  */
 export async function enqueueRun(context: EnqueueContext): Promise<Sealed> {
-  const { head, redis } = context;
+  const { head, redis, outages, signal } = context;
   const queue = openChunkQueue(redis, head.runId);
   try {
-    const sealed = await pinAll(context, queue);
-    await sealRun(redis, head);
-    return sealed;
+    return await outages.outlast(async () => {
+      const sealed = await pinAll(context, queue);
+      await sealRun(redis, head);
+      return sealed;
+    }, signal);
   } finally {
     await queue.close();
   }

@@ -169,6 +169,16 @@ export const optionTable = {
     schema: integer(100, 3_600_000),
     default: 20_000,
   }),
+  outageTimeoutMs: option<number>({
+    flag: "--outage-timeout-ms <ms>",
+    class: "policy",
+    commands: [...producing, "work"],
+    description:
+      "how long to wait for storage that is full, read-only or gone; then `run` and `enqueue` end, and `work` leaves the run for a while",
+    expected: "an integer from 0 to 86400000",
+    schema: integer(0, 86_400_000),
+    default: 60_000,
+  }),
   allowRoot: option<string[]>({
     flag: "--allow-root <dir>",
     class: "execution",

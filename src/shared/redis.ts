@@ -4,11 +4,14 @@
  */
 import { Redis, type RedisOptions } from "ioredis";
 import { LabelmillError, messageOf } from "./errors.js";
+import type { Log } from "./log.js";
 
 export type { Redis } from "ioredis";
 
 const firstConnectTimeoutMs = 5_000;
 const longestRetryMs = 1_000;
+/** A server that is silent for longer while we wait for its answer is taken for lost: the connection is made anew. */
+const silenceTimeoutMs = 30_000;
 /** The oldest server that BullMQ supports. */
 const oldestVersion = [6, 2] as const;
 
@@ -32,6 +35,7 @@ async function connect(url: string): Promise<Redis> {
   const options = {
     lazyConnect: true,
     connectTimeout: firstConnectTimeoutMs,
+    socketTimeout: silenceTimeoutMs,
     // Commands wait for the server's return instead of failing; BullMQ's blocking connections demand it.
     maxRetriesPerRequest: null,
     retryStrategy: (attempt: number) => (connected ? Math.min(attempt * 50, longestRetryMs) : null),
@@ -52,6 +56,29 @@ async function connect(url: string): Promise<Redis> {
     const reason = messageOf(lastError ?? error) || "connection refused";
     throw new LabelmillError("REDIS_REFUSED", { url: redactUrl(url), reason }, { cause: error });
   }
+}
+
+/** Logs when the server of an open connection goes away, and when it is back. */
+export function logAbsence(redis: Redis, log: Log): void {
+  let awaySinceMs: number | null = null;
+  redis.on("reconnecting", () => {
+    // Said once: each attempt to connect announces itself.
+    if (awaySinceMs === null) log.warn("Redis does not answer; waiting for it");
+    awaySinceMs ??= Date.now();
+  });
+  redis.on("ready", () => {
+    if (awaySinceMs === null) return;
+    log.info("Redis answers again", { afterSeconds: Math.round((Date.now() - awaySinceMs) / 1000) });
+    awaySinceMs = null;
+  });
+}
+
+/** Replies of a server that is there and will take the command later; a script's error has the code inside. */
+const refusals = /(?:^|-)(?:OOM|LOADING|MISCONF|READONLY|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|BUSY) /;
+
+/** Whether Redis answered that it cannot take the command now: out of memory, loading, without a disk, failing over. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof Error && error.name === "ReplyError" && refusals.test(error.message);
 }
 
 /** Ends a connection of `openRedis`, whatever its state; every command that still waits rejects. */

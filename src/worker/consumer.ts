@@ -7,12 +7,16 @@
  *     ├──── not a job of ours ─> refused: off the queue, with an alarm; the producer queues the chunk again
  *     ├──── run lost ──────────> abandoned: its queue is gone with it; `findRuns` decides whether the consumer goes on
  *     ├──── drain time over ───> given back, for any worker to take at once
+ *     ├──── dataset fails ─────> given back, and the run is left for a while; the others go on
  *     └──── infrastructure ────> given back, as is all else in hand, and the consumer ends with the error
+ *
+ * Trouble that may pass (no space, Redis out of memory) is waited for first, under the lock; meanwhile nothing is taken.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { isCode, messageOf } from "../shared/errors.js";
 import { type ChunkRef, parseChunkRef } from "../shared/job.js";
 import type { Log } from "../shared/log.js";
+import type { Outages } from "../shared/outages.js";
 import type { RunQueue, TakenChunk } from "./run-queue.js";
 
 /** One worker's turn at a chunk. */
@@ -23,6 +27,8 @@ export interface ChunkTurn {
   readonly attempt: number;
   /** Aborts when the lock is lost, or the chunk is to go back. */
   readonly signal: AbortSignal;
+  /** Calls `action` until it does not fail with trouble that may pass; rejects with `signal.reason` when aborted. */
+  outlast<T>(action: () => Promise<T>): Promise<T>;
 }
 
 /** A run that this worker serves. */
@@ -34,6 +40,8 @@ export interface ServedRun {
    * infrastructure only.
    */
   serve(chunk: ChunkRef, turn: ChunkTurn): Promise<void>;
+  /** Told of an error of `serve`: true where it concerns this run alone, which is then left for a while. */
+  leave(error: unknown): boolean;
   /** Called once no chunk of the run is in hand any more. */
   close(): Promise<void>;
 }
@@ -43,6 +51,7 @@ export interface ConsumerSettings {
   readonly findRuns: () => Promise<readonly ServedRun[]>;
   readonly chunksInFlight: number;
   readonly lockMs: number;
+  readonly outages: Outages;
   readonly log: Log;
 }
 
@@ -73,8 +82,9 @@ export function startConsumer(settings: ConsumerSettings): Consumer {
   let order = 0;
 
   const fail = (error: unknown) => {
+    if (error instanceof Stopped) return;
     failed ??= { error };
-    stop.abort();
+    stop.abort(new Stopped());
     giveUp.abort(new GivenBack());
   };
 
@@ -89,8 +99,8 @@ export function startConsumer(settings: ConsumerSettings): Consumer {
   const loop = async () => {
     let idleMs = shortestIdleMs;
     while (!stop.signal.aborted) {
-      await scheduler.refresh();
-      const next = inHand.size < settings.chunksInFlight ? await scheduler.takeNext() : null;
+      const mayTake = inHand.size < settings.chunksInFlight;
+      const next = await settings.outages.outlast(() => scheduler.next(mayTake), stop.signal);
       if (next !== null) {
         start(next);
         idleMs = shortestIdleMs;
@@ -114,7 +124,7 @@ export function startConsumer(settings: ConsumerSettings): Consumer {
   return {
     ended,
     async drain(timeoutMs) {
-      stop.abort();
+      stop.abort(new Stopped());
       const late = setTimeout(() => giveUp.abort(new GivenBack()), timeoutMs);
       const silent = setTimeout(() => abandon.abort(), timeoutMs + giveBackWithinMs);
       await ended.finally(() => [late, silent].forEach(clearTimeout));
@@ -133,21 +143,24 @@ function createScheduler(findRuns: () => Promise<readonly ServedRun[]>, isInHand
   const served = new Map<ServedRun, number>();
   let current: readonly ServedRun[] = [];
   let refreshAtMs = 0;
+  const refresh = async (): Promise<void> => {
+    if (Date.now() < refreshAtMs) return;
+    current = await findRuns();
+    refreshAtMs = Date.now() + findRunsEveryMs;
+    // A new run starts level with the others, else it would be served alone until it has caught up.
+    const level = Math.min(...served.values());
+    for (const run of current) if (!served.has(run)) served.set(run, Number.isFinite(level) ? level : 0);
+    for (const run of served.keys()) {
+      if (current.includes(run) || isInHand(run)) continue;
+      served.delete(run);
+      await run.close();
+    }
+  };
   return {
-    async refresh(): Promise<void> {
-      if (Date.now() < refreshAtMs) return;
-      current = await findRuns();
-      refreshAtMs = Date.now() + findRunsEveryMs;
-      // A new run starts level with the others, else it would be served alone until it has caught up.
-      const level = Math.min(...served.values());
-      for (const run of current) if (!served.has(run)) served.set(run, Number.isFinite(level) ? level : 0);
-      for (const run of served.keys()) {
-        if (current.includes(run) || isInHand(run)) continue;
-        served.delete(run);
-        await run.close();
-      }
-    },
-    async takeNext(): Promise<NextChunk | null> {
+    /** Looks for runs where it is time to, then takes a chunk where one may be taken and waits. May be repeated after an error. */
+    async next(mayTake: boolean): Promise<NextChunk | null> {
+      await refresh();
+      if (!mayTake) return null;
       const count = (run: ServedRun) => served.get(run) ?? 0;
       for (const run of [...current].sort((a, b) => count(a) - count(b))) {
         const taken = await run.queue.take();
@@ -163,6 +176,8 @@ function createScheduler(findRuns: () => Promise<readonly ServedRun[]>, isInHand
   };
 }
 
+/** The consumer takes no more. */
+class Stopped extends Error {}
 /** The consumer ends before the chunk is done, which goes back. */
 class GivenBack extends Error {}
 /** The lock of a chunk is gone, so its work is no longer ours. */
@@ -175,16 +190,18 @@ async function serveTaken(
   taken: TakenChunk,
   order: number,
   giveUp: AbortSignal,
-  { lockMs, log }: ConsumerSettings,
+  { lockMs, log, outages }: ConsumerSettings,
 ): Promise<void> {
   const lock = keepLock(taken, lockMs, log);
   const about = { runId: run.runId, jobId: taken.jobId };
+  const signal = AbortSignal.any([lock.signal, giveUp]);
+  const outlast: ChunkTurn["outlast"] = (action) => outages.outlast(action, signal);
   const acknowledge = async () => {
-    if (!(await taken.acknowledge())) log.warn(lockLostMessage, about);
+    if (!(await outlast(taken.acknowledge))) log.warn(lockLostMessage, about);
   };
   try {
     const chunk = parseChunkRef(run.runId, taken.jobId, taken.data);
-    await run.serve(chunk, { order, attempt: taken.attempt, signal: AbortSignal.any([lock.signal, giveUp]) });
+    await run.serve(chunk, { order, attempt: taken.attempt, signal, outlast });
     await acknowledge();
   } catch (error) {
     if (lock.signal.aborted) {
@@ -198,8 +215,8 @@ async function serveTaken(
       await taken
         .giveBack()
         .catch((e: unknown) => log.warn("could not give a chunk back", { ...about, error: messageOf(e) }));
-      if (!(error instanceof GivenBack)) throw error;
-      log.info("gave a chunk back", about);
+      if (error instanceof GivenBack) log.info("gave a chunk back", about);
+      else if (!run.leave(error)) throw error;
     }
   } finally {
     lock.release();

@@ -5,8 +5,9 @@
 import { sep } from "node:path";
 import type { RunHead } from "../dataset/run-head.js";
 import type { Storage } from "../dataset/storage/storage.js";
-import { LabelmillError, messageOf } from "../shared/errors.js";
+import { isCode, LabelmillError, messageOf } from "../shared/errors.js";
 import type { Log } from "../shared/log.js";
+import { isStorageTrouble } from "../shared/outages.js";
 import { listActiveRuns, type RunRecord, readRun } from "../shared/run-record.js";
 import type { ServedRun } from "./consumer.js";
 import { finishRun } from "./finish.js";
@@ -28,22 +29,29 @@ interface OpenRun {
   readonly storage: Storage;
 }
 
+/** How long a run is left alone whose dataset failed in the middle of the work, and was not back in time. */
+const restMs = 60_000;
+
 /** Returns the function that the consumer asks for its runs. Throws RUN_RECORD_LOST where the only run is gone. */
 export function createRunFinder(settings: RunFinderSettings): () => Promise<ServedRun[]> {
   const { context, onlyRun, log } = settings;
   const open = new Map<string, OpenRun>();
-  const refused = new Map<string, string>();
+  const refusals = createRefusals(log);
 
   const openRun = async (record: RunRecord): Promise<void> => {
     const dataset = await openRunDataset(record);
     const reason = refusalOf(dataset.head, settings);
     if (reason !== null) throw new Error(reason);
-    open.set(record.runId, { ...dataset, served: await openServedRun(dataset, context) });
-    refused.delete(record.runId);
+    open.set(record.runId, {
+      ...dataset,
+      served: await openServedRun(dataset, context, (error) => rest(record.runId, error)),
+    });
+    refusals.forget(record.runId);
     log.debug("serving run", { runId: record.runId, out: record.out });
   };
 
   const visit = async (runId: string): Promise<void> => {
+    if (refusals.isResting(runId)) return;
     const record = await readRun(context.redis, runId);
     const known = open.get(runId);
     const isLost = record === null || (known !== undefined && known.head.epoch !== record.epoch);
@@ -60,25 +68,43 @@ export function createRunFinder(settings: RunFinderSettings): () => Promise<Serv
     await openRun(record);
   };
 
-  /** One run's trouble, a full disk under its dataset for example, is not the trouble of the others. */
-  const leave = (runId: string, error: unknown): void => {
-    const reason = messageOf(error);
-    if (refused.get(runId) !== reason) log.warn("cannot serve a run; other workers may", { runId, reason });
-    refused.set(runId, reason);
+  const rest = (runId: string, error: unknown): boolean => {
+    const isOfDataset = isStorageTrouble(error) || isCode(error, "RUN_DATASET_CORRUPT");
+    if (onlyRun !== null || !isOfDataset) return false;
+    refusals.add(runId, error, restMs);
+    open.delete(runId);
+    return true;
   };
 
   return async () => {
     const listed = onlyRun === null ? await listActiveRuns(context.redis) : [onlyRun];
-    for (const known of [open, refused]) {
-      for (const runId of known.keys()) if (!listed.includes(runId)) known.delete(runId);
-    }
+    for (const runId of open.keys()) if (!listed.includes(runId)) open.delete(runId);
+    refusals.forgetAllBut(listed);
     for (const runId of listed) {
       await visit(runId).catch((error: unknown) => {
         if (onlyRun !== null) throw error;
-        leave(runId, error);
+        refusals.add(runId, error);
       });
     }
     return [...open.values()].map(({ served }) => served);
+  };
+}
+
+/** The runs that a worker leaves to others, and why; each reason is logged once. */
+function createRefusals(log: Log) {
+  const refused = new Map<string, { readonly reason: string; readonly untilMs: number }>();
+  return {
+    /** One run's trouble, a full disk under its dataset for example, is not the trouble of the others. */
+    add(runId: string, error: unknown, forMs = 0): void {
+      const reason = messageOf(error);
+      if (refused.get(runId)?.reason !== reason) log.warn("cannot serve a run; other workers may", { runId, reason });
+      refused.set(runId, { reason, untilMs: Date.now() + forMs });
+    },
+    isResting: (runId: string): boolean => Date.now() < (refused.get(runId)?.untilMs ?? 0),
+    forget: (runId: string): void => void refused.delete(runId),
+    forgetAllBut(listed: readonly string[]): void {
+      for (const runId of refused.keys()) if (!listed.includes(runId)) refused.delete(runId);
+    },
   };
 }
 

@@ -41,7 +41,8 @@ export async function openRunQueue({ redis, runId, workerId, lockMs, log }: RunQ
     prefix: runPrefix(runId),
     autorun: false,
     lockDuration: lockMs,
-    stalledInterval: lockMs,
+    // Two looks decide: one notes the chunk, the next finds its lock gone. So it waits for 1.5 to 2 lock times at most.
+    stalledInterval: lockMs / 2,
     // A chunk is never given up by the queue: a part decides about it, or the consumer does.
     maxStalledCount: Number.MAX_SAFE_INTEGER,
     skipLockRenewal: true,

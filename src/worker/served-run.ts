@@ -5,6 +5,7 @@
  */
 import { readPartCounts } from "../dataset/part.js";
 import { type RunHead, readRunHead } from "../dataset/run-head.js";
+import { openRunStorage } from "../dataset/run-storage.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import { LabelmillError } from "../shared/errors.js";
@@ -34,12 +35,13 @@ export async function openRunDataset(record: RunRecord): Promise<{ head: RunHead
       reason: `${record.out} holds run ${head.runId} now`,
     });
   }
-  return { head, storage };
+  return { head, storage: openRunStorage(storage, head) };
 }
 
 export async function openServedRun(
   dataset: { head: RunHead; storage: Storage },
   context: WorkerContext,
+  leave: ServedRun["leave"],
 ): Promise<ServedRun> {
   const { head, storage } = dataset;
   const { redis } = context;
@@ -51,9 +53,11 @@ export async function openServedRun(
     async serve(ref, turn) {
       const [isCounted] = await countedChunks(redis, head.runId, [ref.chunk]);
       if (isCounted) return;
-      await commitChunk(redis, head, await countChunk(ref, stageContext, turn));
-      await finishRun(await requireRun(redis, head), { redis, head, storage });
+      const count = await countChunk(ref, stageContext, turn);
+      await turn.outlast(() => commitChunk(redis, head, count));
+      await turn.outlast(async () => finishRun(await requireRun(redis, head), { redis, head, storage }));
     },
+    leave,
     close: () => queue.close(),
   };
 }
@@ -61,7 +65,7 @@ export async function openServedRun(
 /** Finds the chunk's part or makes it; either way, what is to be counted. */
 async function countChunk(ref: ChunkRef, context: StageContext, turn: ChunkTurn) {
   const { head, storage, compute, limits } = context;
-  const found = await readPartCounts(storage, ref.chunk, head.identity.format);
+  const found = await turn.outlast(() => readPartCounts(storage, ref.chunk, head.identity.format));
   if (found !== null)
     return { chunk: ref.chunk, ...found, busy: { fetchMs: 0, decodeMs: 0, inferMs: 0 }, engine: null };
   const stages = createStages(context, turn);

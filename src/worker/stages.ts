@@ -32,14 +32,17 @@ export interface StageContext {
 }
 
 /** The stages of one chunk; `close` them, also after a failure. */
-export function createStages(context: StageContext, { order, attempt, signal }: ChunkTurn): Stages & { close(): void } {
+export function createStages(
+  context: StageContext,
+  { order, attempt, signal, outlast }: ChunkTurn,
+): Stages & { close(): void } {
   const { head, storage, segments, compute, limits, labels } = context;
   const startedAt = new Date().toISOString();
   const bytesHeld = createByteHold(limits);
   let rowsInHand = 0;
   return {
     async items(chunk) {
-      return chunkItems(await segments.get(chunk), chunk.chunk);
+      return chunkItems(await outlast(() => segments.get(chunk)), chunk.chunk);
     },
     fetch: (items) =>
       mapOrdered(items, {
@@ -69,7 +72,8 @@ export function createStages(context: StageContext, { order, attempt, signal }: 
         startedAt,
         finishedAt: new Date().toISOString(),
       };
-      const { counts } = await commitPart(storage, { head, chunk: chunk.chunk, rows, making, embeddingWidth });
+      const draft = { head, chunk: chunk.chunk, rows, making, embeddingWidth };
+      const { counts } = await outlast(() => commitPart(storage, draft));
       return counts;
     },
     close() {

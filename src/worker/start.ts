@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { Log } from "../shared/log.js";
 import type { ResolvedOptions } from "../shared/options.js";
+import type { Outages } from "../shared/outages.js";
 import type { Redis } from "../shared/redis.js";
 import { startCompute } from "./compute-client/start.js";
 import { computeSettings } from "./compute-settings.js";
@@ -24,6 +25,7 @@ export interface WorkerSettings {
   /** Serves this run alone; null serves every run it can. */
   readonly onlyRun: string | null;
   readonly allowRoots: readonly string[];
+  readonly outages: Outages;
   readonly log: Log;
 }
 
@@ -40,7 +42,7 @@ export interface Worker {
 
 /** Starts a worker; it works when this resolves. Throws MODEL_*, ENGINE_* and OPTION_INVALID. */
 export async function startWorker(settings: WorkerSettings): Promise<Worker> {
-  const { redis, options, cacheDir, onlyRun, log } = settings;
+  const { redis, options, cacheDir, onlyRun, outages, log } = settings;
   const model = describeModel(options.model);
   const fetcher = await openFetcher({ allowRoots: settings.allowRoots, maxItemBytes: options.maxItemBytes });
   const labels = await loadLabels(model.name);
@@ -65,7 +67,8 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
       openQueue: (runId) => openRunQueue({ redis, runId, workerId, lockMs: options.lockMs, log }),
     },
   });
-  const consumer = startConsumer({ findRuns, chunksInFlight: options.chunksInFlight, lockMs: options.lockMs, log });
+  const { chunksInFlight, lockMs } = options;
+  const consumer = startConsumer({ findRuns, chunksInFlight, lockMs, outages, log });
   const ended = consumer.ended.finally(() => compute.close());
   // Awaited by the caller, perhaps later than it rejects.
   ended.catch(() => {});

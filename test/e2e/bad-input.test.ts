@@ -155,7 +155,7 @@ describe("e2e/bad-input", function () {
     if (!mounted) this.skip();
     try {
       const args = ["run", join(projectRoot, "examples/photos"), "--out", join(disk, "out"), "--chunk-size", "1"];
-      const full = await runCli(args);
+      const full = await runCli([...args, "--outage-timeout-ms", "500"]);
       assert.equal(full.code, 1, full.stderr);
       assert.match(full.stderr, /No space left to write .*\[STORAGE_FULL\]/);
       const parts = await readdir(join(disk, "out/parts"));

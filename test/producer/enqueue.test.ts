@@ -12,7 +12,7 @@ import { queueName, runPrefix } from "../../src/shared/job.js";
 import { readRun } from "../../src/shared/run-record.js";
 import { sampleIdentity } from "../dataset/samples.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
-import { numberedSource } from "../support/run-harness.js";
+import { numberedSource, testOutages } from "../support/run-harness.js";
 import { collect, useTempDir } from "../support/temp-dir.js";
 
 const never = new AbortController().signal;
@@ -30,7 +30,7 @@ describe("producer/enqueue", () => {
     const storage = openStorage(out);
     const { head } = await createRunHead(storage, { ...sampleIdentity, sources: ["/i"], chunkSize: 3, limit });
     await registerRun({ head, storage, redis: server.redis });
-    return { head, storage, redis: server.redis };
+    return { head, storage, redis: server.redis, outages: testOutages };
   }
   const pinned = async (): Promise<PinnedItem[]> =>
     (await collect(readSegments(openStorage(tempDir())))).flatMap(({ items }) => items);

@@ -12,6 +12,7 @@ import { enqueueRun, registerRun } from "../../src/producer/enqueue.js";
 import type { Source } from "../../src/producer/source/source.js";
 import { verifyResults } from "../../src/results/verify.js";
 import { type Log, silentLog } from "../../src/shared/log.js";
+import { createOutages, type Outages } from "../../src/shared/outages.js";
 import type { Redis } from "../../src/shared/redis.js";
 import type { Prediction } from "../../src/worker/compute/protocol.js";
 import type { ComputeClient } from "../../src/worker/compute-client/client.js";
@@ -40,13 +41,16 @@ export function numberedSource(count: number): Source {
   };
 }
 
+/** Waits for Redis, and not for storage. */
+export const testOutages: Outages = createOutages({ storageTimeoutMs: 0, log: silentLog });
+
 /** Creates, registers and enqueues a run of `count` items in chunks of `chunkSize`. */
 export async function submitRun(redis: Redis, out: string, { count = 12, chunkSize = 4 } = {}): Promise<TestRun> {
   const storage = openStorage(out);
   const source = numberedSource(count);
   const { head } = await createRunHead(storage, { ...sampleIdentity, sources: ["/i"], chunkSize });
   await registerRun({ head, storage, redis });
-  await enqueueRun({ head, storage, redis, source, signal: new AbortController().signal });
+  await enqueueRun({ head, storage, redis, source, outages: testOutages, signal: new AbortController().signal });
   return { head, storage, source };
 }
 
@@ -56,6 +60,7 @@ export interface ConsumerOptions {
   readonly chunksInFlight?: number;
   readonly onlyRun?: string;
   readonly log?: Log;
+  readonly outages?: Outages;
   /** Wraps the queue, for faults that cannot be caused for real. */
   readonly wrapQueue?: (queue: RunQueue) => RunQueue;
 }
@@ -99,11 +104,11 @@ export function testWorkerContext(redis: Redis, options: ConsumerOptions = {}): 
 
 /** Starts a consumer of all runs. */
 export function startTestConsumer(redis: Redis, options: ConsumerOptions = {}): Consumer {
-  const { lockMs = 10_000, chunksInFlight = 2, onlyRun = null, log = silentLog } = options;
+  const { lockMs = 10_000, chunksInFlight = 2, onlyRun = null, log = silentLog, outages = testOutages } = options;
   const context = testWorkerContext(redis, options);
   const modelSha256 = sampleIdentity.modelSha256;
   const findRuns = createRunFinder({ context, onlyRun, modelSha256, allowRoots: ["/i"], log });
-  return startConsumer({ findRuns, chunksInFlight, lockMs, log });
+  return startConsumer({ findRuns, chunksInFlight, lockMs, outages, log });
 }
 
 /** Resolves when the run's summary is written. */

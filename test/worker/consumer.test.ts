@@ -20,6 +20,7 @@ import {
   startTestConsumer,
   submitRun,
   type TestRun,
+  testOutages,
 } from "../support/run-harness.js";
 import { useTempDir } from "../support/temp-dir.js";
 
@@ -74,7 +75,14 @@ describe("worker/consumer", () => {
     await server.redis.flushall();
     const { head, storage, source } = run;
     await registerRun({ head, storage, redis: server.redis });
-    await enqueueRun({ head, storage, redis: server.redis, source, signal: new AbortController().signal });
+    await enqueueRun({
+      head,
+      storage,
+      redis: server.redis,
+      source,
+      outages: testOutages,
+      signal: new AbortController().signal,
+    });
     predictions = -1_000;
     const second = startTestConsumer(server.redis, { predict });
     await completed(run);

@@ -9,7 +9,7 @@ import { type Log, silentLog } from "../../src/shared/log.js";
 import { commitChunk, readRun } from "../../src/shared/run-record.js";
 import { sampleIdentity } from "../dataset/samples.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
-import { completed, startTestConsumer, submitRun } from "../support/run-harness.js";
+import { completed, startTestConsumer, submitRun, testOutages } from "../support/run-harness.js";
 import { useTempDir } from "../support/temp-dir.js";
 
 const signal = new AbortController().signal;
@@ -69,7 +69,7 @@ describe("worker/run-finder", () => {
     await server.redis.flushall();
     await sleep(1_200);
     await registerRun({ head, storage, redis: server.redis });
-    await enqueueRun({ head, storage, redis: server.redis, source, signal });
+    await enqueueRun({ head, storage, redis: server.redis, source, outages: testOutages, signal });
     await completed(run);
     await consumer.drain(1_000);
     const { ok, made, doneChunks } = (await readRun(server.redis, head.runId)) ?? {};

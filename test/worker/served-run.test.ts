@@ -12,7 +12,8 @@ import { startTestRedis, type TestRedis } from "../support/redis.js";
 import { somePrediction, submitRun, type TestRun, testWorkerContext } from "../support/run-harness.js";
 import { collect, useTempDir } from "../support/temp-dir.js";
 
-const turn = { order: 1, attempt: 1, signal: new AbortController().signal };
+const outlast = <T>(action: () => Promise<T>) => action();
+const turn = { order: 1, attempt: 1, signal: new AbortController().signal, outlast };
 const counts = { ok: 4, failed: 0, failuresByCode: {}, busy: { fetchMs: 0, decodeMs: 0, inferMs: 0 }, engine: "other" };
 
 describe("worker/served-run", () => {
@@ -33,7 +34,7 @@ describe("worker/served-run", () => {
         return succeeded(somePrediction);
       },
     });
-    const served = await openServedRun({ head: run.head, storage }, context);
+    const served = await openServedRun({ head: run.head, storage }, context, () => false);
     try {
       await served.serve(await refOf(run), { ...turn, attempt });
       return predicted;

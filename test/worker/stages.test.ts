@@ -57,7 +57,7 @@ describe("worker/stages", () => {
         predict = other;
       },
       async run(chunk: number, signal = new AbortController().signal) {
-        const stages = createStages(context, { order: chunk + 1, attempt: 1, signal });
+        const stages = createStages(context, { order: chunk + 1, attempt: 1, signal, outlast: (action) => action() });
         try {
           return await runChunk(ref(chunk), stages);
         } finally {

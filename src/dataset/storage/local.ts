@@ -10,8 +10,6 @@ import { LabelmillError, messageOf, systemCode } from "../../shared/errors.js";
 import type { CreateOutcome, Storage } from "./storage.js";
 
 const temporaryName = /^\.labelmill-[0-9a-f]{16}\.tmp$/;
-/** A commit takes seconds; a temporary file of this age, in milliseconds, has no writer any more. */
-const orphanAgeMs = 3_600_000;
 
 /** Storage in the directory `location` (absolute), which is made at the first write. */
 export function openLocalStorage(location: string): Storage {
@@ -140,7 +138,6 @@ async function sweepFolder(folder: string): Promise<number> {
 
 async function removeOrphan(file: string): Promise<number> {
   try {
-    if (Date.now() - (await lstat(file)).mtimeMs < orphanAgeMs) return 0;
     await unlink(file);
     return 1;
   } catch (error) {

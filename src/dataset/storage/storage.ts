@@ -21,6 +21,9 @@ export interface Storage {
   createOnce(path: string, bytes: Uint8Array): Promise<CreateOutcome>;
   /** What lies directly in the folder `prefix` (`""` or `parts/`), sorted; folders end in `/`. No temporary files. */
   list(prefix: string): Promise<string[]>;
-  /** Removes temporary files that a killed process left behind (older than an hour); returns how many. */
+  /**
+   * Removes all temporary files, which killed processes leave behind; returns how many. A writer whose file is removed
+   * fails with STORAGE_FAILED and may try again.
+   */
   sweep(): Promise<number>;
 }

@@ -237,7 +237,7 @@ class SupervisedClient implements ComputeClient {
   #judge(cause: string): void {
     const verdict = this.#verdict;
     const isOverdue = verdict !== null && typeof verdict === "object";
-    const culprit = isOverdue ? this.#ledger.convict(verdict.overdueId) : this.#ledger.bury();
+    const culprit = isOverdue ? this.#ledger.convict(verdict.overdueId) : this.#ledger.bury(verdict === "silent");
     const tookTooLong = failure("LIMIT_TIME", { limit: this.#settings.itemTimeoutMs });
     culprit?.resolve(failedWith(verdict === null ? failure("WORKER_CRASH", { reason: cause }) : tookTooLong));
   }

@@ -3,9 +3,9 @@
  * Pure bookkeeping, no process and no clock; `client` is its only caller.
  *
  * An image is queued, in flight, or a suspect. Where a child dies with images in flight, any of them may be the cause, so
- * all become suspects, and suspects are sent one at a time. A suspect that is answered is cleared. A child that dies with
- * a suspect in it has named its killer: that image is the culprit, and the suspects left over go back to the queue. An image
- * that was alone in a child by chance is a suspect first, too, since a process may also be killed from outside.
+ * all become suspects, and suspects are sent one at a time. A suspect that is answered is cleared. One that two children
+ * die over, alone in each, is the culprit, and the suspects left over go back to the queue. One death is no proof: the
+ * system's memory killer, or an operator, may have struck at that moment, and a failed row stays for good.
  */
 
 /** An image under way. */
@@ -15,8 +15,11 @@ export interface Ledger<T extends object> {
   send(): { readonly id: number; readonly image: T } | null;
   /** Takes an answered image out; null where it is not in flight, as an answer may cross with a death. */
   settle(id: number): T | null;
-  /** The child died by itself. Returns the culprit where it is known. */
-  bury(): T | null;
+  /**
+   * The child died. Returns the culprit where it is known: from the second death over one suspect on, or the first where
+   * `certain` says that nothing else can have ended the child.
+   */
+  bury(certain?: boolean): T | null;
   /** The child was ended because of `id`, which is returned; all others that were in flight are queued again, unsuspected. */
   convict(id: number): T | null;
   readonly inFlight: number;
@@ -31,12 +34,14 @@ interface Books<T> {
   readonly inFlight: Map<number, T>;
   /** Whether the one image in flight is a suspect. */
   onTrial: boolean;
+  /** The suspect that a child died over once. */
+  accused: T | null;
   lastId: number;
 }
 
 /** A ledger that lets at most `limit` images be in flight. */
 export function createLedger<T extends object>(limit: number): Ledger<T> {
-  const books: Books<T> = { queued: [], suspects: [], inFlight: new Map(), onTrial: false, lastId: 0 };
+  const books: Books<T> = { queued: [], suspects: [], inFlight: new Map(), onTrial: false, accused: null, lastId: 0 };
   return {
     add: (image) => void books.queued.push(image),
     send: () => (books.onTrial || books.inFlight.size >= limit ? null : sendNext(books)),
@@ -46,7 +51,7 @@ export function createLedger<T extends object>(limit: number): Ledger<T> {
       if (books.inFlight.size === 0) books.onTrial = false;
       return image;
     },
-    bury: () => (books.onTrial ? findGuilty(books) : suspectAll(books)),
+    bury: (certain = false) => (books.onTrial ? tryAccused(books, certain) : suspectAll(books)),
     convict(id) {
       const culprit = books.inFlight.get(id) ?? null;
       books.inFlight.delete(id);
@@ -89,9 +94,16 @@ function suspectAll<T>(books: Books<T>): null {
   return null;
 }
 
-function findGuilty<T>(books: Books<T>): T | null {
-  const [culprit] = recall(books);
+function tryAccused<T>(books: Books<T>, certain: boolean): T | null {
+  const [accused] = recall(books);
+  if (accused === undefined) return null;
+  if (!certain && books.accused !== accused) {
+    books.accused = accused;
+    books.suspects.unshift(accused);
+    return null;
+  }
+  books.accused = null;
   books.queued = [...books.suspects, ...books.queued];
   books.suspects = [];
-  return culprit ?? null;
+  return accused;
 }

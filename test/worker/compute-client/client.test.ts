@@ -65,7 +65,7 @@ describe("worker/compute-client/client", function () {
     const opened = await open();
     const expected = [..."ooooocoooooooooooooo"].map((letter) => (letter === "c" ? "WORKER_CRASH" : "ok"));
     assert.deepEqual(await codesOf(opened, "ooooocoooooooooooooo"), expected);
-    assert.equal(opened.times().restarts, 2);
+    assert.equal(opened.times().restarts, 3);
     assert.match(log.join("\n"), /ended: it was ended by SIGSEGV/);
   });
 

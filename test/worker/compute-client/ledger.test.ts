@@ -44,24 +44,37 @@ describe("worker/compute-client/ledger", () => {
     assert.equal(sendAll(), "de");
   });
 
-  it("names the suspect that a child dies with, and frees the others", () => {
+  it("names the suspect that two children die over, and frees the others", () => {
     const { ledger, sendAll, ids } = ledgerOf("abcde");
     sendAll();
     ledger.bury();
     sendAll();
     ledger.settle(ids.get("a") ?? 0);
     assert.equal(sendAll(), "b");
+    assert.equal(ledger.bury(), null);
+    assert.equal(sendAll(), "b");
     assert.equal(ledger.bury()?.name, "b");
     assert.equal(sendAll(), "cde");
   });
 
-  it("does not blame an image that was alone by chance", () => {
-    const { ledger, sendAll } = ledgerOf("a");
+  it("does not blame an image that was alone by chance, nor a suspect for one death that came from outside", () => {
+    const { ledger, sendAll, ids } = ledgerOf("ab", 1);
     sendAll();
     assert.equal(ledger.bury(), null);
     assert.equal(sendAll(), "a");
-    assert.equal(ledger.bury()?.name, "a");
-    assert.equal(sendAll(), "");
+    assert.equal(ledger.bury(), null);
+    assert.equal(sendAll(), "a");
+    ledger.settle(ids.get("a") ?? 0);
+    assert.equal(sendAll(), "b");
+  });
+
+  it("names a suspect at its first death where nothing else can be the cause", () => {
+    const { ledger, sendAll } = ledgerOf("ab");
+    sendAll();
+    ledger.bury();
+    assert.equal(sendAll(), "a");
+    assert.equal(ledger.bury(true)?.name, "a");
+    assert.equal(sendAll(), "b");
   });
 
   it("convicts one image and queues the others again, unsuspected and first", () => {

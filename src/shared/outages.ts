@@ -1,0 +1,108 @@
+/**
+ * Waiting for what passes by itself: storage that is full, read-only or gone, and a Redis that answers but refuses, for
+ * example at its memory limit. (A Redis that does not answer at all needs nothing here: commands wait in their connection.)
+ * Whoever has work that such trouble interrupts calls `outlast`; the log says once what all of them wait for.
+ */
+import { LabelmillError, messageOf } from "./errors.js";
+import type { Log } from "./log.js";
+import { isRefusal } from "./redis.js";
+
+export interface Outages {
+  /**
+   * Calls `action`, again and again while it fails with trouble that may pass; so it must be repeatable. Rejects with any
+   * other error at once, with `signal.reason` where that aborts, and where storage is not back in time with its error. A
+   * Redis that refuses is waited for without end, like one that is away.
+   */
+  outlast<T>(action: () => Promise<T>, signal: AbortSignal): Promise<T>;
+}
+
+const firstWaitMs = 100;
+const longestWaitMs = 5_000;
+const remindEveryMs = 30_000;
+
+export function createOutages({ storageTimeoutMs, log }: { storageTimeoutMs: number; log: Log }): Outages {
+  const reporter = createReporter(log);
+  return {
+    async outlast(action, signal) {
+      const startedMs = Date.now();
+      let waitMs = firstWaitMs;
+      let waiter: Waiter | null = null;
+      try {
+        while (true) {
+          try {
+            return await action();
+          } catch (error) {
+            const limitMs = patienceFor(error, storageTimeoutMs);
+            if (limitMs === null || Date.now() - startedMs >= limitMs) throw error;
+            waiter ??= reporter.join();
+            waiter.say(messageOf(error));
+            await pause(Math.min(waitMs, startedMs + limitMs - Date.now()), signal);
+            waitMs = Math.min(waitMs * 2, longestWaitMs);
+          }
+        }
+      } finally {
+        waiter?.leave();
+      }
+    },
+  };
+}
+
+/** Whether the error is trouble with the place of a dataset, rather than with what is in it. */
+export function isStorageTrouble(error: unknown): boolean {
+  return error instanceof LabelmillError && error.code.startsWith("STORAGE_");
+}
+
+/** How long trouble of this kind is waited for, in milliseconds; null where waiting does not help. */
+function patienceFor(error: unknown, storageTimeoutMs: number): number | null {
+  if (isStorageTrouble(error)) return storageTimeoutMs;
+  return isRefusal(error) ? Number.POSITIVE_INFINITY : null;
+}
+
+interface Waiter {
+  say(reason: string): void;
+  leave(): void;
+}
+
+/** One outage is one line in the log, however many wait for its end; a reminder now and then, and a line at its end. */
+function createReporter(log: Log): { join(): Waiter } {
+  let waiting = 0;
+  let sinceMs = 0;
+  let saidMs = 0;
+  return {
+    join() {
+      if (waiting === 0) sinceMs = Date.now();
+      waiting += 1;
+      return {
+        say(reason) {
+          const isFirst = saidMs < sinceMs;
+          if (!isFirst && Date.now() - saidMs < remindEveryMs) return;
+          saidMs = Date.now();
+          log.warn(`waiting: ${reason}`, isFirst ? {} : { forSeconds: secondsSince(sinceMs) });
+        },
+        leave() {
+          waiting -= 1;
+          if (waiting === 0) log.info("no longer waiting", { afterSeconds: secondsSince(sinceMs) });
+        },
+      };
+    },
+  };
+}
+
+function secondsSince(ms: number): number {
+  return Math.round((Date.now() - ms) / 1000);
+}
+
+/** Sleeps; rejects with the signal's reason where it aborts. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason);
+    const end = (settle: () => void) => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", abort);
+      settle();
+    };
+    const abort = () => end(() => reject(signal.reason));
+    const timer = setTimeout(() => end(resolve), ms);
+    signal.addEventListener("abort", abort, { once: true });
+  });
+}
