@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { LabelmillError, messageOf } from "../shared/errors.js";
 import { findServer } from "../shared/private-redis.js";
 import { redactUrl } from "../shared/redis.js";
+import { listServers, type RegisteredServer } from "../shared/server-registry.js";
 import { isModelCached, modelDirectory } from "../worker/model/store.js";
 import { proveModel } from "../worker/prove.js";
 import type { CallContext } from "./context.js";
@@ -27,6 +28,7 @@ export async function diagnose(context: CallContext): Promise<Finding[]> {
   return [
     machine(),
     await find("redis", () => describeRedis(context)),
+    ...(await listServers(places.stateDir)).map(describeServer),
     await find("model", async () => {
       if (!model) throw new LabelmillError("MODEL_NOT_PULLED", { name: options.model });
       return `${options.model} in ${modelDirectory(places.cacheDir, options.model)}`;
@@ -59,6 +61,11 @@ async function describeRedis(context: CallContext): Promise<string> {
   const { stdout } = await promisify(execFile)(program, ["--version"]);
   const version = /v=(\S+)/.exec(stdout)?.[1] ?? "unknown version";
   return `${program} ${version}, started privately for each run (no --redis-url given)`;
+}
+
+function describeServer({ runId, out, url, startedAt }: RegisteredServer): Finding {
+  const detail = `run ${runId} into ${out} has its private server at ${url} since ${startedAt}`;
+  return { subject: "running", state: "info", detail };
 }
 
 function tensorflow(): Finding {

@@ -7,5 +7,8 @@ import { readSummary, type Summary } from "../dataset/summary.js";
 export async function findFinished(storage: Storage, identity: RunIdentity): Promise<Summary | null> {
   if ((await storage.size(runHeadPath)) === null) return null;
   await createRunHead(storage, identity);
-  return readSummary(storage);
+  const summary = await readSummary(storage);
+  // A process that was killed between the two steps of its last commit has left a second name of the summary.
+  if (summary !== null) await storage.sweep();
+  return summary;
 }

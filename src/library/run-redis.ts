@@ -17,7 +17,9 @@ export interface RunRedis {
  * Checks now that there will be a Redis, so that nothing is written where there is none, and returns the function that
  * opens it for a run; until then nothing is open. Throws REDIS_*.
  */
-export async function prepareRedis(context: CallContext): Promise<(runId: string) => Promise<RunRedis>> {
+export async function prepareRedis(
+  context: CallContext,
+): Promise<(run: { runId: string; out: string }) => Promise<RunRedis>> {
   const { options, places, log } = context;
   const { redisUrl } = options;
   if (redisUrl !== null) {
@@ -25,8 +27,8 @@ export async function prepareRedis(context: CallContext): Promise<(runId: string
     return () => openGivenRedis(redisUrl, log);
   }
   await findServer(places.searchPath);
-  return async (runId) => {
-    const server = await openPrivateRedis({ runId, ...places });
+  return async (run) => {
+    const server = await openPrivateRedis({ ...run, ...places });
     logAbsence(server.redis, log);
     return server;
   };

@@ -69,7 +69,7 @@ export async function run(sources: string | readonly string[], given: RunOptions
   const { head } = await createRunHead(place, submission.identity);
   const storage = openRunStorage(place, head);
   const outages = createOutages({ storageTimeoutMs: context.options.outageTimeoutMs, log: context.log });
-  const redis = await openRedis(head.runId);
+  const redis = await openRedis({ runId: head.runId, out: storage.location });
   let isFinished = false;
   try {
     const active = { context, submission, storage, head, redis, outages, onProgress, onStart };

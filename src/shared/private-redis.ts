@@ -10,9 +10,12 @@ import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isCode, LabelmillError } from "./errors.js";
 import { closeRedis, openRedis, type Redis } from "./redis.js";
+import { registerServer, unregisterServer } from "./server-registry.js";
 
 export interface PrivateRedisSettings {
   readonly runId: string;
+  /** Location of the run's dataset, for the registry. */
+  readonly out: string;
   /** Holds one directory a run, with the append-only file and the server's log. */
   readonly stateDir: string;
   /** Holds the sockets. Short, since a socket's path may have 108 bytes at most (unix(7)). */
@@ -75,6 +78,8 @@ export async function openPrivateRedis(settings: PrivateRedisSettings): Promise<
     const server = spawnServer(program, dataDir, socket);
     if (await holdsLock(server)) {
       const redis = await waitForServer({ server, socket, dataDir, deadlineMs });
+      const { runId, out } = settings;
+      await registerServer(dataDir, { runId, url: socket, out, startedAt: new Date().toISOString() });
       return connected(socket, redis, { server, dataDir });
     }
     await sleep(retryMs);
@@ -114,6 +119,7 @@ function connected(url: string, redis: Redis, own: { server: ChildProcess; dataD
       closeRedis(redis);
       if (own === null) return;
       await stopServer(own.server);
+      await unregisterServer(own.dataDir);
       if (discard) await rm(own.dataDir, { recursive: true, force: true });
     },
   };

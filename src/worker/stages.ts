@@ -49,7 +49,7 @@ export function createStages(
         slots: limits.fetchSlots,
         order,
         signal,
-        work: (item) => fetchItem(item, context, bytesHeld, signal),
+        work: (item) => fetchItem(item, context, bytesHeld, { signal, outlast }),
       }),
     predict: (items) =>
       mapOrdered(items, {
@@ -109,11 +109,11 @@ async function fetchItem(
   item: PinnedItem,
   { fetcher, limits }: StageContext,
   hold: ByteHold,
-  signal: AbortSignal,
+  { signal, outlast }: Pick<ChunkTurn, "signal" | "outlast">,
 ): Promise<FetchedItem> {
   if (item.failure !== undefined) return { item, fetched: failedWith(item.failure) };
   const startedMs = performance.now();
-  const fetched = await fetcher.fetch(item.uri, signal);
+  const fetched = await outlast(() => fetcher.fetch(item.uri, signal));
   limits.addFetchTime(performance.now() - startedMs);
   if (fetched.ok) hold.add(fetched.value.bytes.length);
   return { item, fetched };

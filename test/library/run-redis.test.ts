@@ -19,7 +19,7 @@ describe("library/run-redis", () => {
       const before = await clientCount(server.redis);
       const open = await prepareRedis(resolveCall({ redisUrl: server.url }));
       while ((await clientCount(server.redis)) > before) await new Promise((resolve) => setTimeout(resolve, 5));
-      const opened = await open("run");
+      const opened = await open({ runId: "run", out: "/data/out" });
       assert.equal(await opened.redis.ping(), "PONG");
       await opened.close({ discard: true });
       assert.equal(await server.redis.ping(), "PONG", "the caller's own server goes on");

@@ -12,6 +12,7 @@ import { useTempDir } from "../support/temp-dir.js";
 const searchPath = process.env.PATH ?? "";
 const settingsIn = (dir: string) => ({
   runId: "r1",
+  out: "/data/out",
   stateDir: join(dir, "state"),
   socketDir: join(dir, "socket"),
   searchPath,

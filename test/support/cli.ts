@@ -7,6 +7,8 @@ const entry = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 export interface CliOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** A module that is loaded before the command. */
+  readonly preload?: string;
 }
 
 export interface CliResult {
@@ -26,9 +28,10 @@ export interface RunningCli {
 }
 
 /** Starts `labelmill` with `args`; REDIS_URL is unset unless given. */
-export function startCli(args: readonly string[], { cwd, env = {} }: CliOptions = {}): RunningCli {
+export function startCli(args: readonly string[], { cwd, env = {}, preload }: CliOptions = {}): RunningCli {
   const { REDIS_URL: _, ...inherited } = process.env;
-  const child = spawn(process.execPath, [entry, ...args], { cwd, env: { ...inherited, ...env } });
+  const nodeArgs = preload === undefined ? [] : ["--import", preload];
+  const child = spawn(process.execPath, [...nodeArgs, entry, ...args], { cwd, env: { ...inherited, ...env } });
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (data: Buffer) => {

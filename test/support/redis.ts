@@ -15,7 +15,13 @@ export interface TestRedis {
 export async function startTestRedis(): Promise<TestRedis> {
   const dir = await mkdtemp(join(tmpdir(), "lm-redis-"));
   const runId = `test-${randomBytes(4).toString("hex")}`;
-  const server = await openPrivateRedis({ runId, stateDir: dir, socketDir: dir, searchPath: process.env.PATH ?? "" });
+  const server = await openPrivateRedis({
+    runId,
+    out: dir,
+    stateDir: dir,
+    socketDir: dir,
+    searchPath: process.env.PATH ?? "",
+  });
   return {
     url: server.url,
     redis: server.redis,

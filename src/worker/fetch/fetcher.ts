@@ -14,7 +14,8 @@ export interface FetchedBytes {
 export interface Fetcher {
   /**
    * Resolves for every uri, whatever is there: a missing, forbidden, oversized or unreadable one is a failure value.
-   * Rejects with `signal.reason` when aborted, and for nothing else.
+   * Rejects with `signal.reason` when aborted, and with STORAGE_FAILED where not the item but its place or this machine
+   * fails, so that it may succeed later.
    */
   fetch(uri: string, signal: AbortSignal): Promise<Outcome<FetchedBytes>>;
 }

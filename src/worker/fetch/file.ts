@@ -6,15 +6,25 @@
  */
 import { createHash } from "node:crypto";
 import { constants, type Stats } from "node:fs";
-import { type FileHandle, open, readlink, realpath, stat } from "node:fs/promises";
-import { type Failure, failure, messageOf, systemCode } from "../../shared/errors.js";
+import { type FileHandle, open, readdir, readlink, realpath, stat } from "node:fs/promises";
+import { type Failure, failure, LabelmillError, messageOf, systemCode } from "../../shared/errors.js";
 import { pathOfUri } from "../../shared/file-uri.js";
 import { failedWith, type Outcome, succeeded } from "../outcome.js";
 import type { FetchedBytes, Fetcher } from "./fetcher.js";
 
+/** A directory (or single file) that files may lie below. */
+export interface FileRoot {
+  /** Real path, as bytes. */
+  readonly path: Buffer;
+  /** As it was given, absolute: perhaps through a link. */
+  readonly given: Buffer;
+  readonly isDirectory: boolean;
+  /** Id of the file system that it was on when the worker started. */
+  readonly device: number;
+}
+
 export interface FileFetcherOptions {
-  /** Real paths, as bytes, that a file must lie below. */
-  readonly roots: readonly Buffer[];
+  readonly roots: readonly FileRoot[];
   readonly maxItemBytes: number;
 }
 
@@ -42,7 +52,9 @@ export function createFileFetcher(options: FileFetcherOptions): Fetcher {
         return await fetchFile(uri, options, signal);
       } catch (thrown) {
         signal.throwIfAborted();
-        return failedWith(thrown instanceof Refused ? thrown.failure : systemFailure(uri, thrown));
+        if (thrown instanceof Refused) return failedWith(thrown.failure);
+        await refuseOutage(uri, thrown, options.roots);
+        return failedWith(systemFailure(uri, thrown));
       }
     },
   };
@@ -73,8 +85,8 @@ async function fetchFile(
   }
 }
 
-function requireBelowRoot(uri: string, path: Buffer, roots: readonly Buffer[]): void {
-  if (roots.some((root) => isBelow(root, path))) return;
+function requireBelowRoot(uri: string, path: Buffer, roots: readonly FileRoot[]): void {
+  if (roots.some((root) => isBelow(root.path, path))) return;
   throw new Refused(failure("POLICY_PATH", { uri, reason: "it lies outside the allowed directories" }));
 }
 
@@ -99,7 +111,7 @@ function kindOf(stats: Stats): string {
  * Asks the kernel where the opened file really is, as a directory above it may have become a link since the path was
  * resolved. Where there is no /proc (other systems, some containers) the earlier checks have to do.
  */
-async function requireOpenedBelowRoot(uri: string, handle: FileHandle, roots: readonly Buffer[]): Promise<void> {
+async function requireOpenedBelowRoot(uri: string, handle: FileHandle, roots: readonly FileRoot[]): Promise<void> {
   let opened: Buffer;
   try {
     opened = await readlink(`/proc/self/fd/${handle.fd}`, { encoding: "buffer" });
@@ -131,6 +143,43 @@ async function readWhole(
     if (length > limit) throw tooLarge(length);
     if (length === buffer.length) buffer = Buffer.concat([buffer], Math.min(limit + 1, length * 2));
   }
+}
+
+/** Errors that say nothing of the file: the process or the machine has run out of something, or a server is away. */
+const outageCodes: readonly unknown[] = [
+  "EMFILE",
+  "ENFILE",
+  "ENOMEM",
+  "ESTALE",
+  "ENOTCONN",
+  "EHOSTDOWN",
+  "EHOSTUNREACH",
+];
+
+/**
+ * Throws STORAGE_FAILED where the file may well be sound and its place is not: else a directory that is unmounted in the
+ * middle of a run would turn all that is left of it into rows of FETCH_NOT_FOUND.
+ */
+async function refuseOutage(uri: string, thrown: unknown, roots: readonly FileRoot[]): Promise<void> {
+  const code = systemCode(thrown);
+  const outage = (path: string, reason: string) =>
+    new LabelmillError("STORAGE_FAILED", { path, reason }, { cause: thrown });
+  if (outageCodes.includes(code)) throw outage(uri, messageOf(thrown));
+  if (code !== "ENOENT" && code !== "ENOTDIR") return;
+  const named = pathOfUri(uri);
+  for (const root of roots) {
+    const isAbove = named !== null && (isBelow(root.path, named) || isBelow(root.given, named));
+    if (isAbove && root.isDirectory && (await hasVanished(root))) {
+      throw outage(root.given.toString(), "the source is gone, or is not mounted");
+    }
+  }
+}
+
+/** An unmounted directory is not there, or is an empty one of another file system. */
+async function hasVanished({ given, device }: FileRoot): Promise<boolean> {
+  const found = await stat(given).catch(() => null);
+  if (found === null) return true;
+  return found.dev !== device && (await readdir(given)).length === 0;
 }
 
 function systemFailure(uri: string, thrown: unknown): Failure {

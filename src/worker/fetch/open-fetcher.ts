@@ -1,8 +1,9 @@
-import { realpath } from "node:fs/promises";
+import { realpath, stat } from "node:fs/promises";
+import { resolve } from "node:path";
 import { failure, LabelmillError } from "../../shared/errors.js";
 import { failedWith } from "../outcome.js";
 import type { Fetcher } from "./fetcher.js";
-import { createFileFetcher } from "./file.js";
+import { createFileFetcher, type FileRoot } from "./file.js";
 
 /** What a worker may read. */
 export interface FetchPolicy {
@@ -29,9 +30,11 @@ export async function openFetcher(policy: FetchPolicy): Promise<Fetcher> {
 }
 
 /** The real path of a root, resolved once: a root that is replaced by a link later does not widen what may be read. */
-async function resolveRoot(root: string): Promise<Buffer> {
+async function resolveRoot(root: string): Promise<FileRoot> {
   try {
-    return await realpath(root, { encoding: "buffer" });
+    const path = await realpath(root, { encoding: "buffer" });
+    const stats = await stat(path);
+    return { path, given: Buffer.from(resolve(root)), isDirectory: stats.isDirectory(), device: stats.dev };
   } catch (cause) {
     const details = { option: "allowRoots", expected: "an existing directory", value: root, from: "--allow-root" };
     throw new LabelmillError("OPTION_INVALID", details, { cause });

@@ -8,6 +8,7 @@ import {
   mkdirSync,
   mkdtempSync,
   realpathSync,
+  renameSync,
   rmSync,
   symlinkSync,
   utimesSync,
@@ -185,6 +186,40 @@ describe("worker/fetch/file", () => {
     writeFileSync(at("locked"), "x");
     chmodSync(at("locked"), 0);
     await assertCode(at("locked"), "FETCH_DENIED");
+  });
+
+  it("takes a missing file for missing, but a root that is gone for an outage that may pass", async () => {
+    writeFileSync(at("a.jpg"), "x");
+    symlinkSync(root, join(base, "link"));
+    const linked = await openFetcher({ allowRoots: [join(base, "link")], maxItemBytes: limit });
+    await assertCode(at("gone.jpg"), "FETCH_NOT_FOUND");
+    renameSync(root, join(base, "moved"));
+    await assert.rejects(fetch(at("a.jpg")), {
+      code: "STORAGE_FAILED",
+      retryable: true,
+      message: /gone, or is not mounted/,
+    });
+    await assert.rejects(linked.fetch(join(base, "link/a.jpg"), never), { code: "STORAGE_FAILED" });
+    renameSync(join(base, "moved"), root);
+    assert.ok((await fetch(at("a.jpg"))).ok);
+  });
+
+  it("takes an unmounted root for an outage, although its empty mount point is there", async function () {
+    const mount = () => execFileSync("mount", ["-t", "tmpfs", "tmpfs", root], { stdio: "ignore" });
+    try {
+      mount();
+    } catch {
+      return this.skip();
+    }
+    const mounted = await openFetcher({ allowRoots: [root], maxItemBytes: limit });
+    execFileSync("umount", [root]);
+    await assert.rejects(mounted.fetch(at("a.jpg"), never), { code: "STORAGE_FAILED" });
+    mount();
+    writeFileSync(at("a.jpg"), "x");
+    const outcomes = [await mounted.fetch(at("a.jpg"), never), await mounted.fetch(at("gone.jpg"), never)];
+    execFileSync("umount", [root]);
+    const codes = outcomes.map((outcome) => (outcome.ok ? "ok" : outcome.failure.code));
+    assert.deepEqual(codes, ["ok", "FETCH_NOT_FOUND"]);
   });
 
   it("rejects with the signal's reason when aborted", async () => {
