@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { copyFile, mkdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Queue } from "bullmq";
 import { enqueue, openResults, run, startWorker } from "labelmill";
 import { verifyResults } from "../../src/results/verify.js";
+import { queueName, runPrefix } from "../../src/shared/job.js";
 import { runCli, startCli } from "../support/cli.js";
 import { resnet50ForTests } from "../support/model.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
@@ -70,6 +72,31 @@ describe("e2e/work", function () {
     const { summary } = await run(photos, options);
     assert.deepEqual([summary.items, summary.ok], [4, 4]);
     assert.deepEqual((await verifyResults(out)).problems, []);
+  });
+
+  it("leaves on SIGTERM within its drain time, with no chunk in its hands, and the next worker takes over at once", async () => {
+    const source = join(tempDir(), "many");
+    await mkdir(source);
+    for (let i = 0; i < 96; i += 1) await copyFile(join(photos, "rocket.jpg"), join(source, `${i + 100}.jpg`));
+    const out = join(tempDir(), "out");
+    const { runId } = await enqueue(source, { out, redisUrl: server.url, chunkSize: 48 });
+    const queue = new Queue(queueName, { connection: server.redis, prefix: runPrefix(runId) });
+    // With such a lock time nobody gets a chunk that is not given back.
+    const args = ["work", "--redis-url", server.url, "--allow-root", source, "--lock-ms", "600000"];
+    const first = startCli([...args, "--drain-timeout-ms", "300"]);
+    while ((await queue.getActiveCount()) < 2) await sleep(10);
+    const toldMs = Date.now();
+    first.process.kill("SIGTERM");
+    assert.equal((await first.result).code, 0, first.stderr());
+    const tookMs = Date.now() - toldMs;
+    assert.ok(tookMs < 2_300, `it took ${tookMs} ms to leave`);
+    assert.deepEqual(await queue.getJobCounts("wait", "active", "delayed"), { wait: 2, active: 0, delayed: 0 });
+    const second = startCli(args);
+    await waitFor(join(out, "summary.json"));
+    second.process.kill("SIGTERM");
+    assert.equal((await second.result).code, 0, second.stderr());
+    assert.deepEqual((await verifyResults(out)).problems, []);
+    await queue.close();
   });
 
   it("says how many files of a directory it left out", async () => {

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Queue } from "bullmq";
-import { enqueueRun, registerRun, requeueLostChunks } from "../../src/producer/enqueue.js";
+import { enqueueRun, registerRun } from "../../src/producer/enqueue.js";
 import { LabelmillError } from "../../src/shared/errors.js";
 import { queueName, runPrefix } from "../../src/shared/job.js";
 import { readRun } from "../../src/shared/run-record.js";
@@ -247,30 +247,6 @@ describe("worker/consumer", () => {
     const program = fileURLToPath(new URL("./lonely-consumer.js", import.meta.url));
     const { stdout } = await execute(process.execPath, [program, tempDir()], { timeout: 20_000 });
     assert.match(stdout, /Redis does not answer/);
-  });
-
-  it("refuses jobs that are not the producer's, goes on with the others, and the lost chunks are queued again", async () => {
-    const run = await submitRun(server.redis, tempDir(), { count: 40 });
-    const { head, storage } = run;
-    const prefix = runPrefix(head.runId);
-    const tamper = async (chunk: number, change: Record<string, unknown>) => {
-      const key = `${prefix}:${queueName}:chunk-${chunk}`;
-      const data = JSON.parse((await server.redis.hget(key, "data")) ?? "{}");
-      await server.redis.hset(key, "data", JSON.stringify({ ...data, ...change }));
-    };
-    await tamper(0, { v: 9 });
-    await tamper(1, { run: "another" });
-    await tamper(2, { segment: 77 });
-    await tamper(3, { sha256: "0".repeat(64) });
-    await tamper(4, { chunk: 9_999 });
-    const { lines, log } = keepLog();
-    const consumer = startTestConsumer(server.redis, { log });
-    while (((await readRun(server.redis, head.runId))?.doneChunks ?? 0) < 5) await sleep(20);
-    while ((await requeueLostChunks({ head, storage, redis: server.redis })) === 0) await sleep(20);
-    await completed(run);
-    await consumer.drain(1_000);
-    await assertSound(run, 40);
-    assert.equal(lines.filter((line) => /^Refused job/.test(line)).length, 5);
   });
 
   it("shares itself evenly between two runs", async () => {
