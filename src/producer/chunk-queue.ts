@@ -1,17 +1,36 @@
+/** The producer's end of a run's queue. */
 import { Queue } from "bullmq";
 import { type ChunkRef, chunkJobId, jobVersion, queueName, runPrefix } from "../shared/job.js";
 import type { Redis } from "../shared/redis.js";
 
-/** The producer's end of a run's queue. */
-export interface ChunkQueue {
-  /** Queues chunks of one segment, in order. A chunk that is queued already is not queued twice. */
-  add(segment: { segment: number; sha256: string }, chunks: readonly number[]): Promise<void>;
-  /** Whether no chunk is waiting, delayed or in a worker's hands. */
-  isEmpty(): Promise<boolean>;
-  close(): Promise<void>;
+/** Queues chunks of one segment, in order. A chunk that is queued already is not queued twice. */
+export async function queueChunks(
+  redis: Redis,
+  runId: string,
+  { segment, sha256 }: { segment: number; sha256: string },
+  chunks: readonly number[],
+): Promise<void> {
+  await withQueue(redis, runId, async (queue) => {
+    await queue.addBulk(
+      chunks.map((chunk) => ({
+        name: "chunk",
+        data: { v: jobVersion, run: runId, chunk, segment, sha256 },
+        opts: { jobId: chunkJobId(chunk) },
+      })),
+    );
+  });
 }
 
-export function openChunkQueue(redis: Redis, runId: string): ChunkQueue {
+/** Whether no chunk is waiting, delayed or in a worker's hands. */
+export function isQueueEmpty(redis: Redis, runId: string): Promise<boolean> {
+  return withQueue(redis, runId, async (queue) => {
+    const counts = await queue.getJobCounts("wait", "active", "delayed", "prioritized");
+    return Object.values(counts).every((n) => n === 0);
+  });
+}
+
+/** Opens the queue for one action only: one whose first words with Redis fail stays broken. */
+async function withQueue<T>(redis: Redis, runId: string, action: (queue: Queue<ChunkRef>) => Promise<T>): Promise<T> {
   const queue = new Queue<ChunkRef>(queueName, {
     connection: redis,
     prefix: runPrefix(runId),
@@ -20,20 +39,9 @@ export function openChunkQueue(redis: Redis, runId: string): ChunkQueue {
   });
   // Commands report their own errors; this only keeps BullMQ from printing the connection's.
   queue.on("error", () => {});
-  return {
-    async add({ segment, sha256 }, chunks) {
-      await queue.addBulk(
-        chunks.map((chunk) => ({
-          name: "chunk",
-          data: { v: jobVersion, run: runId, chunk, segment, sha256 },
-          opts: { jobId: chunkJobId(chunk) },
-        })),
-      );
-    },
-    async isEmpty() {
-      const counts = await queue.getJobCounts("wait", "active", "delayed", "prioritized");
-      return Object.values(counts).every((n) => n === 0);
-    },
-    close: () => queue.close(),
-  };
+  try {
+    return await action(queue);
+  } finally {
+    await queue.close();
+  }
 }

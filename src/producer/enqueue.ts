@@ -3,7 +3,15 @@
  * segment is durable. Doing it again goes on behind the last pinned segment and queues again what is not counted, so it
  * serves the first submission, the resume after an interrupt, and the repair after a loss of Redis alike.
  */
-import { pinSegment, readSealed, readSegments, type Sealed, type Segment, sealItems } from "../dataset/items.js";
+import {
+  pinSegment,
+  readSealed,
+  readSegment,
+  readSegments,
+  type Sealed,
+  type Segment,
+  sealItems,
+} from "../dataset/items.js";
 import type { RunHead } from "../dataset/run-head.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import { readSummary } from "../dataset/summary.js";
@@ -12,7 +20,7 @@ import type { Outages } from "../shared/outages.js";
 import type { Redis } from "../shared/redis.js";
 import { countedChunks, createRun, forgetRun, growRun, readRun, sealRun } from "../shared/run-record.js";
 import { cutSegments, type ListPosition, positionAfter } from "./chunk.js";
-import { type ChunkQueue, openChunkQueue } from "./chunk-queue.js";
+import { isQueueEmpty, queueChunks } from "./chunk-queue.js";
 import type { Source, SourceItem } from "./source/source.js";
 
 export interface EnqueueContext {
@@ -50,16 +58,9 @@ export async function registerRun({
  */
 export async function enqueueRun(context: EnqueueContext): Promise<Sealed> {
   const { head, redis, outages, signal } = context;
-  const queue = openChunkQueue(redis, head.runId);
-  try {
-    return await outages.outlast(async () => {
-      const sealed = await pinAll(context, queue);
-      await sealRun(redis, head);
-      return sealed;
-    }, signal);
-  } finally {
-    await queue.close();
-  }
+  const sealed = await pinAll(context);
+  await outages.outlast(() => sealRun(redis, head), signal);
+  return sealed;
 }
 
 /**
@@ -67,15 +68,10 @@ export async function enqueueRun(context: EnqueueContext): Promise<Sealed> {
  * does nothing while any chunk is queued or in work.
  */
 export async function requeueLostChunks(context: Pick<EnqueueContext, "head" | "storage" | "redis">): Promise<number> {
-  const queue = openChunkQueue(context.redis, context.head.runId);
-  try {
-    if (!(await queue.isEmpty())) return 0;
-    let queued = 0;
-    for await (const segment of readSegments(context.storage)) queued += await queueSegment(context, queue, segment);
-    return queued;
-  } finally {
-    await queue.close();
-  }
+  if (!(await isQueueEmpty(context.redis, context.head.runId))) return 0;
+  let queued = 0;
+  for await (const segment of readSegments(context.storage)) queued += await queueSegment(context, segment);
+  return queued;
 }
 
 /** Throws RUN_SOURCE_EMPTY where the source has no item; called before anything is written. */
@@ -85,26 +81,28 @@ export async function requireItems(source: Source, name: string): Promise<void> 
   throw new LabelmillError("RUN_SOURCE_EMPTY", { source: name, reason: left.join(", ") || "it is empty" });
 }
 
-async function pinAll(context: EnqueueContext, queue: ChunkQueue): Promise<Sealed> {
-  const { storage, signal } = context;
+async function pinAll(context: EnqueueContext): Promise<Sealed> {
+  const { storage, outages, signal } = context;
+  const outlast = <T>(action: () => Promise<T>) => outages.outlast(action, signal);
   let position: ListPosition = { segment: 0, chunk: 0, item: 0 };
   let resumeToken: string | null = null;
   while (true) {
-    for await (const segment of readSegments(storage, position.segment)) {
-      if (signal.aborted) throw new LabelmillError("RUN_INTERRUPTED");
-      await queueSegment(context, queue, segment);
+    if (signal.aborted) throw new LabelmillError("RUN_INTERRUPTED");
+    const segment = await outlast(() => readSegment(storage, position.segment));
+    if (segment !== null) {
+      await outlast(() => queueSegment(context, segment));
       position = positionAfter(segment);
       resumeToken = segment.resumeToken;
+      continue;
     }
-    const sealed = (await readSealed(storage)) ?? (await pinRest(context, queue, position, resumeToken));
+    const sealed = (await outlast(() => readSealed(storage))) ?? (await pinRest(context, position, resumeToken));
     if (sealed !== null) return sealed;
   }
 }
 
 /** Pins what the source holds behind `position`, and seals. Null where another producer pinned a segment first. */
 async function pinRest(
-  { head, storage, redis, source, signal, onPinned }: EnqueueContext,
-  queue: ChunkQueue,
+  { head, storage, redis, source, outages, signal, onPinned }: EnqueueContext,
   start: ListPosition,
   resumeToken: string | null,
 ): Promise<Sealed | null> {
@@ -117,18 +115,15 @@ async function pinRest(
   );
   let position = start;
   for await (const segment of cutSegments(items, start, chunkSize)) {
-    const { sha256, created } = await pinSegment(storage, segment);
+    const { sha256, created } = await outages.outlast(() => pinSegment(storage, segment), signal);
     if (!created) return null;
     position = positionAfter(segment);
-    await queueSegment({ head, redis }, queue, { ...segment, sha256 });
+    await outages.outlast(() => queueSegment({ head, redis }, { ...segment, sha256 }), signal);
     onPinned?.({ items: position.item, chunks: position.chunk });
   }
-  return sealItems(storage, {
-    segments: position.segment,
-    chunks: position.chunk,
-    items: position.item,
-    leftOut: countsSince(before, source.leftOut()),
-  });
+  const totals = { segments: position.segment, chunks: position.chunk, items: position.item };
+  const leftOut = countsSince(before, source.leftOut());
+  return outages.outlast(() => sealItems(storage, { ...totals, leftOut }), signal);
 }
 
 /** What this pass left out; the passes before it went over the same entries. */
@@ -140,7 +135,6 @@ function countsSince(before: Counts, now: Counts): Counts {
 /** Counts a durable segment into the record and queues its uncounted chunks. Returns how many. */
 async function queueSegment(
   { head, redis }: Pick<EnqueueContext, "head" | "redis">,
-  queue: ChunkQueue,
   segment: Segment & { sha256: string },
 ): Promise<number> {
   const end = positionAfter(segment);
@@ -148,7 +142,7 @@ async function queueSegment(
   const chunks = Array.from({ length: segment.chunks }, (_, i) => segment.firstChunk + i);
   const counted = await countedChunks(redis, head.runId, chunks);
   const open = chunks.filter((_, i) => counted[i] !== true);
-  if (open.length > 0) await queue.add(segment, open);
+  if (open.length > 0) await queueChunks(redis, head.runId, segment, open);
   return open.length;
 }
 

@@ -9,7 +9,7 @@ import { isRefusal } from "./redis.js";
 
 export interface Outages {
   /**
-   * Calls `action`, again and again while it fails with trouble that may pass; so it must be repeatable. Rejects with any
+   * Calls `action`, a single step that may be repeated, until it does not fail with trouble that may pass. Rejects with any
    * other error at once, with `signal.reason` where that aborts, and where storage is not back in time with its error. A
    * Redis that refuses is waited for without end, like one that is away.
    */
@@ -24,7 +24,7 @@ export function createOutages({ storageTimeoutMs, log }: { storageTimeoutMs: num
   const reporter = createReporter(log);
   return {
     async outlast(action, signal) {
-      const startedMs = Date.now();
+      let failingSinceMs: number | null = null;
       let waitMs = firstWaitMs;
       let waiter: Waiter | null = null;
       try {
@@ -32,11 +32,13 @@ export function createOutages({ storageTimeoutMs, log }: { storageTimeoutMs: num
           try {
             return await action();
           } catch (error) {
-            const limitMs = patienceFor(error, storageTimeoutMs);
-            if (limitMs === null || Date.now() - startedMs >= limitMs) throw error;
+            const patienceMs = patienceFor(error, storageTimeoutMs);
+            failingSinceMs ??= Date.now();
+            const leftMs = failingSinceMs + (patienceMs ?? 0) - Date.now();
+            if (leftMs <= 0) throw error;
             waiter ??= reporter.join();
             waiter.say(messageOf(error));
-            await pause(Math.min(waitMs, startedMs + limitMs - Date.now()), signal);
+            await pause(Math.min(waitMs, leftMs), signal);
             waitMs = Math.min(waitMs * 2, longestWaitMs);
           }
         }

@@ -12,11 +12,11 @@
  *
  * Trouble that may pass (no space, Redis out of memory) is waited for first, under the lock; meanwhile nothing is taken.
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import { isCode, messageOf } from "../shared/errors.js";
 import { type ChunkRef, parseChunkRef } from "../shared/job.js";
 import type { Log } from "../shared/log.js";
 import type { Outages } from "../shared/outages.js";
+import { isRefusal } from "../shared/redis.js";
 import type { RunQueue, TakenChunk } from "./run-queue.js";
 
 /** One worker's turn at a chunk. */
@@ -78,6 +78,7 @@ export function startConsumer(settings: ConsumerSettings): Consumer {
   const abandon = new AbortController();
   const inHand = new Map<Promise<void>, ServedRun>();
   const scheduler = createScheduler(settings.findRuns, (run) => [...inHand.values()].includes(run));
+  const idle = createIdler(stop.signal);
   let failed: { error: unknown } | null = null;
   let order = 0;
 
@@ -88,30 +89,19 @@ export function startConsumer(settings: ConsumerSettings): Consumer {
     giveUp.abort(new GivenBack());
   };
 
-  const start = ({ run, taken }: NextChunk) => {
+  const start = (next: NextChunk) => {
     order += 1;
-    const work = serveTaken(run, taken, order, giveUp.signal, settings)
+    const work = serveTaken(next, { ...settings, order, giveUp: giveUp.signal, forget: scheduler.forget })
       .catch(fail)
-      .finally(() => inHand.delete(work));
-    inHand.set(work, run);
+      .finally(() => {
+        inHand.delete(work);
+        idle.end();
+      });
+    inHand.set(work, next.run);
   };
 
-  const loop = async () => {
-    let idleMs = shortestIdleMs;
-    while (!stop.signal.aborted) {
-      const mayTake = inHand.size < settings.chunksInFlight;
-      const next = await settings.outages.outlast(() => scheduler.next(mayTake), stop.signal);
-      if (next !== null) {
-        start(next);
-        idleMs = shortestIdleMs;
-        continue;
-      }
-      await Promise.race([...inHand.keys(), pause(idleMs, stop.signal)]);
-      idleMs = Math.min(idleMs * 2, longestIdleMs);
-    }
-  };
-
-  const done = loop()
+  const mayTake = () => inHand.size < settings.chunksInFlight;
+  const done = takeUntilStopped(stop.signal, { scheduler, idle, mayTake, start, outages: settings.outages })
     .catch(fail)
     .then(async () => {
       await Promise.all(inHand.keys());
@@ -131,6 +121,31 @@ export function startConsumer(settings: ConsumerSettings): Consumer {
       if (abandon.signal.aborted) settings.log.warn(redisSilentMessage);
     },
   };
+}
+
+interface Taking {
+  readonly scheduler: ReturnType<typeof createScheduler>;
+  readonly idle: ReturnType<typeof createIdler>;
+  readonly outages: Outages;
+  readonly mayTake: () => boolean;
+  readonly start: (next: NextChunk) => void;
+}
+
+async function takeUntilStopped(
+  stop: AbortSignal,
+  { scheduler, idle, outages, mayTake, start }: Taking,
+): Promise<void> {
+  let idleMs = shortestIdleMs;
+  while (!stop.aborted) {
+    const next = await outages.outlast(() => scheduler.next(mayTake()), stop);
+    if (next !== null) {
+      start(next);
+      idleMs = shortestIdleMs;
+      continue;
+    }
+    await idle.wait(idleMs);
+    idleMs = Math.min(idleMs * 2, longestIdleMs);
+  }
 }
 
 interface NextChunk {
@@ -170,6 +185,10 @@ function createScheduler(findRuns: () => Promise<readonly ServedRun[]>, isInHand
       }
       return null;
     },
+    /** Takes nothing of `run` until the runs are looked for again. */
+    forget(run: ServedRun): void {
+      current = current.filter((each) => each !== run);
+    },
     async close(): Promise<void> {
       for (const run of served.keys()) await run.close();
     },
@@ -185,13 +204,14 @@ class LockLost extends Error {}
 const lockLostMessage = "lost the lock of a chunk; its next owner does it";
 const redisSilentMessage = "Redis does not answer; the chunks in hand go to others when their locks run out";
 
-async function serveTaken(
-  run: ServedRun,
-  taken: TakenChunk,
-  order: number,
-  giveUp: AbortSignal,
-  { lockMs, log, outages }: ConsumerSettings,
-): Promise<void> {
+interface ServeContext extends Pick<ConsumerSettings, "lockMs" | "log" | "outages"> {
+  readonly order: number;
+  readonly giveUp: AbortSignal;
+  readonly forget: (run: ServedRun) => void;
+}
+
+async function serveTaken({ run, taken }: NextChunk, context: ServeContext): Promise<void> {
+  const { order, giveUp, forget, lockMs, log, outages } = context;
   const lock = keepLock(taken, lockMs, log);
   const about = { runId: run.runId, jobId: taken.jobId };
   const signal = AbortSignal.any([lock.signal, giveUp]);
@@ -216,7 +236,8 @@ async function serveTaken(
         .giveBack()
         .catch((e: unknown) => log.warn("could not give a chunk back", { ...about, error: messageOf(e) }));
       if (error instanceof GivenBack) log.info("gave a chunk back", about);
-      else if (!run.leave(error)) throw error;
+      else if (run.leave(error)) forget(run);
+      else throw error;
     }
   } finally {
     lock.release();
@@ -233,6 +254,8 @@ function keepLock(taken: TakenChunk, lockMs: number, log: Log): { signal: AbortS
       renewedMs = Date.now();
     } catch (error) {
       log.warn("could not renew the lock of a chunk", { jobId: taken.jobId, error: messageOf(error) });
+      // A Redis that refuses lets nobody else take the chunk either.
+      if (isRefusal(error)) renewedMs = Date.now();
       if (Date.now() - renewedMs > lockMs) lost.abort(new LockLost());
     }
   };
@@ -245,7 +268,19 @@ function whenAborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  // Aborting only ends the pause early.
-  await sleep(ms, undefined, { signal }).catch(() => {});
+/** Waits that can be ended early: by `end`, and for good by the signal. Leaves no timer and no listener behind. */
+function createIdler(signal: AbortSignal): { wait(ms: number): Promise<void>; end(): void } {
+  let end = () => {};
+  signal.addEventListener("abort", () => end(), { once: true });
+  return {
+    wait: (ms) =>
+      new Promise((resolve) => {
+        const timer = setTimeout(resolve, signal.aborted ? 0 : ms);
+        end = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      }),
+    end: () => end(),
+  };
 }

@@ -49,6 +49,13 @@ export async function openRunQueue({ redis, runId, workerId, lockMs, log }: RunQ
   });
   worker.on("error", (error) => log.debug("queue connection", { runId, error: error.message }));
   worker.on("stalled", (jobId) => log.warn("chunk of a silent worker goes back to the queue", { runId, jobId }));
+  try {
+    // A worker whose first words with Redis fail stays broken; then the caller is to know, and to open another.
+    await worker.waitUntilReady();
+  } catch (error) {
+    await worker.close(true);
+    throw error;
+  }
   await worker.startStalledCheckTimer();
   let taken = 0;
   return {

@@ -51,7 +51,7 @@ export async function openServedRun(
     runId: head.runId,
     queue,
     async serve(ref, turn) {
-      const [isCounted] = await countedChunks(redis, head.runId, [ref.chunk]);
+      const [isCounted] = await turn.outlast(() => countedChunks(redis, head.runId, [ref.chunk]));
       if (isCounted) return;
       const count = await countChunk(ref, stageContext, turn);
       await turn.outlast(() => commitChunk(redis, head, count));

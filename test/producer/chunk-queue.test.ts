@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type ChunkQueue, openChunkQueue } from "../../src/producer/chunk-queue.js";
+import { isQueueEmpty, queueChunks } from "../../src/producer/chunk-queue.js";
 import { parseChunkRef } from "../../src/shared/job.js";
 import { silentLog } from "../../src/shared/log.js";
 import { openRunQueue, type RunQueue } from "../../src/worker/run-queue.js";
@@ -10,25 +10,22 @@ const segment = { segment: 2, sha256: "c".repeat(64) };
 
 describe("producer/chunk-queue", () => {
   let server: TestRedis;
-  let queue: ChunkQueue;
   let consumer: RunQueue;
   before(async () => {
     server = await startTestRedis();
   });
   after(() => server.close());
   beforeEach(async () => {
-    queue = openChunkQueue(server.redis, runId);
     consumer = await openRunQueue({ redis: server.redis, runId, workerId: "w", lockMs: 10_000, log: silentLog });
   });
   afterEach(async () => {
-    await queue.close();
     await consumer.close();
     await server.redis.flushall();
   });
 
   it("queues references that a worker accepts, in order", async () => {
-    await queue.add(segment, [3, 4]);
-    await queue.add(segment, [5]);
+    await queueChunks(server.redis, runId, segment, [3, 4]);
+    await queueChunks(server.redis, runId, segment, [5]);
     for (const chunk of [3, 4, 5]) {
       const taken = await consumer.take();
       const ref = parseChunkRef(runId, taken?.jobId ?? "", taken?.data);
@@ -37,23 +34,23 @@ describe("producer/chunk-queue", () => {
   });
 
   it("queues a chunk once while it waits or is in work, and again once it is off the queue", async () => {
-    await queue.add(segment, [3]);
-    await queue.add(segment, [3]);
+    await queueChunks(server.redis, runId, segment, [3]);
+    await queueChunks(server.redis, runId, segment, [3]);
     const taken = await consumer.take();
-    await queue.add(segment, [3]);
+    await queueChunks(server.redis, runId, segment, [3]);
     assert.equal(await consumer.take(), null);
     await taken?.acknowledge();
-    await queue.add(segment, [3]);
+    await queueChunks(server.redis, runId, segment, [3]);
     assert.equal((await consumer.take())?.jobId, taken?.jobId);
   });
 
   it("is empty only while nothing waits and nothing is in work", async () => {
-    assert.equal(await queue.isEmpty(), true);
-    await queue.add(segment, [3]);
-    assert.equal(await queue.isEmpty(), false);
+    assert.equal(await isQueueEmpty(server.redis, runId), true);
+    await queueChunks(server.redis, runId, segment, [3]);
+    assert.equal(await isQueueEmpty(server.redis, runId), false);
     const taken = await consumer.take();
-    assert.equal(await queue.isEmpty(), false);
+    assert.equal(await isQueueEmpty(server.redis, runId), false);
     await taken?.acknowledge();
-    assert.equal(await queue.isEmpty(), true);
+    assert.equal(await isQueueEmpty(server.redis, runId), true);
   });
 });

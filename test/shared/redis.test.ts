@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { closeRedis, openRedis, redactUrl } from "../../src/shared/redis.js";
+import { silentLog } from "../../src/shared/log.js";
+import { openPrivateRedis } from "../../src/shared/private-redis.js";
+import { closeRedis, logAbsence, openRedis, redactUrl } from "../../src/shared/redis.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
+import { useTempDir } from "../support/temp-dir.js";
 
 describe("shared/redis", () => {
+  const tempDir = useTempDir();
   let server: TestRedis;
   before(async () => {
     server = await startTestRedis();
@@ -34,6 +38,40 @@ describe("shared/redis", () => {
     closeRedis(redis);
     await assert.rejects(waiting, /Connection is closed/);
     assert.equal(redis.status, "end");
+  });
+
+  it("logs once that the server goes away, however often it tries, and once that it is back", async () => {
+    const settings = {
+      runId: "r1",
+      out: "/data/out",
+      stateDir: tempDir(),
+      socketDir: tempDir(),
+      searchPath: process.env.PATH ?? "",
+    };
+    const lines: string[] = [];
+    const keep = (message: string) => void lines.push(message);
+    const first = await openPrivateRedis(settings);
+    const redis = await openRedis(first.url);
+    // Not events.once, which rejects at each failed attempt to connect.
+    const next = (event: string) => new Promise((resolve) => void redis.once(event, resolve));
+    logAbsence(redis, { ...silentLog, info: keep, warn: keep });
+    const away = "Redis does not answer; waiting for it";
+    const back = "Redis answers again";
+    await first.close({ discard: true });
+    for (let attempt = 0; attempt < 3; attempt += 1) await next("reconnecting");
+    assert.deepEqual(lines, [away]);
+    const pong = redis.ping();
+    const second = await openPrivateRedis(settings);
+    assert.equal(await pong, "PONG");
+    assert.deepEqual(lines, [away, back]);
+    // Its keeper starts this one again by itself: an absence of its own.
+    const pid = Number(/process_id:(\d+)/.exec(await redis.info("server"))?.[1]);
+    process.kill(pid, "SIGKILL");
+    await next("ready");
+    assert.deepEqual(lines, [away, back, away, back]);
+    closeRedis(redis);
+    await second.close({ discard: true });
+    assert.deepEqual(lines, [away, back, away, back], "an end that we asked for is no absence");
   });
 
   it("hides user and password of a url", () => {

@@ -1,0 +1,249 @@
+import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import { LabelmillError } from "../../src/shared/errors.js";
+import { type Log, silentLog } from "../../src/shared/log.js";
+import { createOutages } from "../../src/shared/outages.js";
+import { openRedis } from "../../src/shared/redis.js";
+import { startTestRedis, type TestRedis } from "../support/redis.js";
+
+const never = new AbortController().signal;
+const full = () => new LabelmillError("STORAGE_FULL", { path: "/data/part" });
+
+/** Fails with `error` for `ms` from its first call, then gives "done". */
+function failsFor(ms: number, error: () => Error) {
+  let untilMs: number | null = null;
+  const action = async (): Promise<string> => {
+    action.calls += 1;
+    untilMs ??= Date.now() + ms;
+    if (Date.now() < untilMs) throw error();
+    return "done";
+  };
+  action.calls = 0;
+  return action;
+}
+
+/** A log that keeps what operators see, each line with its level. */
+function keepLines(): { readonly lines: string[]; readonly log: Log } {
+  const lines: string[] = [];
+  const keep = (level: string) => (message: string) => void lines.push(`${level} ${message}`);
+  return { lines, log: { ...silentLog, info: keep("info"), warn: keep("warn"), error: keep("error") } };
+}
+
+const waiting = "warn waiting: No space left to write /data/part; free some and repeat the same command";
+const over = "info no longer waiting";
+
+describe("shared/outages", () => {
+  describe("storage", () => {
+    it("waits while storage fails, and gives the value after", async () => {
+      const { lines, log } = keepLines();
+      const action = failsFor(250, full);
+      assert.equal(await createOutages({ storageTimeoutMs: 5_000, log }).outlast(action, never), "done");
+      assert.equal(action.calls, 3);
+      assert.deepEqual(lines, [waiting, over]);
+    });
+
+    it("says nothing, and calls once, where nothing fails", async () => {
+      const { lines, log } = keepLines();
+      const action = failsFor(0, full);
+      assert.equal(await createOutages({ storageTimeoutMs: 5_000, log }).outlast(action, never), "done");
+      assert.equal(action.calls, 1);
+      assert.deepEqual(lines, []);
+    });
+
+    it("rejects with the storage's error where that is not back in time, and not before", async () => {
+      const { lines, log } = keepLines();
+      const startedMs = Date.now();
+      const lost = createOutages({ storageTimeoutMs: 300, log }).outlast(failsFor(60_000, full), never);
+      await assert.rejects(lost, { code: "STORAGE_FULL" });
+      const tookMs = Date.now() - startedMs;
+      assert.ok(tookMs >= 299 && tookMs < 2_000, `rejected after ${tookMs} ms`);
+      assert.deepEqual(lines, [waiting, over]);
+    });
+
+    it("does not wait at all where the time is 0", async () => {
+      const { lines, log } = keepLines();
+      const action = failsFor(60_000, full);
+      await assert.rejects(createOutages({ storageTimeoutMs: 0, log }).outlast(action, never), {
+        code: "STORAGE_FULL",
+      });
+      assert.equal(action.calls, 1);
+      assert.deepEqual(lines, []);
+    });
+
+    it("counts the time from the failure, however long the action had worked before", async () => {
+      const action = failsFor(150, full);
+      const long = async () => {
+        if (action.calls === 0) await sleep(400);
+        return action();
+      };
+      assert.equal(await createOutages({ storageTimeoutMs: 300, log: silentLog }).outlast(long, never), "done");
+    });
+
+    it("rejects with any other error at once", async () => {
+      const { lines, log } = keepLines();
+      const others = [
+        new LabelmillError("RUN_DATASET_CORRUPT", { path: "/data/part", reason: "not gzip" }),
+        new TypeError("no function"),
+        new Error("OOM command not allowed"),
+      ];
+      for (const error of others) {
+        const action = failsFor(60_000, () => error);
+        const given = createOutages({ storageTimeoutMs: 5_000, log }).outlast(action, never);
+        await assert.rejects(given, (got) => got === error);
+        assert.equal(action.calls, 1);
+      }
+      assert.deepEqual(lines, []);
+    });
+
+    it("rejects with an error that comes after the trouble, and says that it no longer waits", async () => {
+      const { lines, log } = keepLines();
+      let calls = 0;
+      const action = async () => {
+        calls += 1;
+        throw calls === 1 ? full() : new LabelmillError("RUN_RECORD_LOST", { runId: "r", reason: "gone" });
+      };
+      const lost = createOutages({ storageTimeoutMs: 5_000, log }).outlast(action, never);
+      await assert.rejects(lost, { code: "RUN_RECORD_LOST" });
+      assert.deepEqual(lines, [waiting, over]);
+    });
+  });
+
+  describe("signal", () => {
+    const outages = createOutages({ storageTimeoutMs: 60_000, log: silentLog });
+
+    it("rejects with the signal's reason where that aborts in a wait", async () => {
+      const stop = new AbortController();
+      const reason = new Error("stopped");
+      const action = failsFor(60_000, full);
+      const stopped = outages.outlast(action, stop.signal);
+      await sleep(150);
+      const { calls } = action;
+      const abortedMs = Date.now();
+      stop.abort(reason);
+      await assert.rejects(stopped, (error) => error === reason);
+      // The wait under way would have taken 150 ms more.
+      assert.ok(Date.now() - abortedMs < 100);
+      await sleep(250);
+      assert.equal(action.calls, calls, "called again after the abort");
+    });
+
+    it("rejects at once where the signal was aborted before", async () => {
+      const reason = new Error("stopped");
+      const action = failsFor(60_000, full);
+      await assert.rejects(outages.outlast(action, AbortSignal.abort(reason)), (error) => error === reason);
+      assert.ok(action.calls <= 1);
+    });
+  });
+
+  describe("log", () => {
+    it("says once what many wait for, and once that it is over", async () => {
+      const { lines, log } = keepLines();
+      const outages = createOutages({ storageTimeoutMs: 10_000, log });
+      const untilMs = Date.now() + 300;
+      const action = async () => {
+        if (Date.now() < untilMs) throw full();
+      };
+      const wait = () => outages.outlast(action, new AbortController().signal);
+      const first = Array.from({ length: 20 }, wait);
+      await sleep(100);
+      const later = Array.from({ length: 20 }, wait);
+      await sleep(100);
+      assert.deepEqual(lines, [waiting]);
+      await Promise.all([...first, ...later]);
+      assert.deepEqual(lines, [waiting, over]);
+    });
+
+    it("says the next outage again", async () => {
+      const { lines, log } = keepLines();
+      const outages = createOutages({ storageTimeoutMs: 10_000, log });
+      await outages.outlast(failsFor(50, full), never);
+      await outages.outlast(failsFor(50, full), never);
+      assert.deepEqual(lines, [waiting, over, waiting, over]);
+    });
+  });
+
+  describe("redis", () => {
+    let server: TestRedis;
+    before(async () => {
+      server = await startTestRedis();
+    });
+    after(() => server.close());
+    afterEach(() => server.redis.config("SET", "maxmemory", "0"));
+
+    const outages = createOutages({ storageTimeoutMs: 0, log: silentLog });
+    const fill = () => server.redis.config("SET", "maxmemory", "1kb");
+
+    /** Calls `action` in a refusal that is over after `ms`; gives its value and how often it was refused. */
+    const refusedFor = async (ms: number, action: () => Promise<unknown>) => {
+      const refusals: string[] = [];
+      const counted = () =>
+        action().catch((error: Error) => {
+          refusals.push(error.message);
+          throw error;
+        });
+      const over = sleep(ms).then(() => server.redis.config("SET", "maxmemory", "0"));
+      const value = await outages.outlast(counted, never);
+      await over;
+      return { value, refusals };
+    };
+
+    it("waits for a server at its memory limit, longer than for storage, and goes on once there is room", async () => {
+      await fill();
+      const { value, refusals } = await refusedFor(500, () => server.redis.set("key", "kept"));
+      assert.equal(value, "OK");
+      assert.ok(refusals.length >= 2, String(refusals));
+      assert.match(refusals[0] ?? "", /^OOM /);
+      assert.equal(await server.redis.get("key"), "kept");
+    });
+
+    it("knows a refusal inside a script", async () => {
+      await fill();
+      const script = () => server.redis.eval("return redis.call('SET', KEYS[1], ARGV[1])", 1, "script", "kept");
+      const { value, refusals } = await refusedFor(300, script);
+      assert.equal(value, "OK");
+      assert.match(refusals[0] ?? "", /OOM .*script/);
+      assert.equal(await server.redis.get("script"), "kept");
+    });
+
+    it("knows a refusal in the words of servers before 7.0, which put the script's name before it", async () => {
+      const words =
+        "ERR Error running script (call to f_0a1b): @user_script:1: @user_script: 1: -OOM command not allowed";
+      let calls = 0;
+      const old = async () => {
+        calls += 1;
+        return calls < 3 ? server.redis.eval("return redis.error_reply(ARGV[1])", 0, words) : "done";
+      };
+      assert.equal(await outages.outlast(old, never), "done");
+    });
+
+    it("waits for a server that a foreign script keeps busy", async () => {
+      const foreign = await openRedis(server.url);
+      await server.redis.config("SET", "busy-reply-threshold", "20");
+      const running = foreign.eval("while true do end", 0).catch((error: Error) => error.message);
+      await sleep(100);
+      const killed = sleep(300).then(() => server.redis.script("KILL"));
+      assert.equal(await outages.outlast(() => server.redis.set("busy", "kept"), never), "OK");
+      await killed;
+      assert.match(String(await running), /killed/i);
+      foreign.disconnect();
+    });
+
+    it("rejects at once with what Redis says of the command itself", async () => {
+      await server.redis.set("text", "kept");
+      const wrong = outages.outlast(() => server.redis.lpush("text", "x"), never);
+      await assert.rejects(wrong, /^ReplyError: WRONGTYPE /);
+      await server.redis.xgroup("CREATE", "stream", "group", "$", "MKSTREAM");
+      const again = outages.outlast(() => server.redis.xgroup("CREATE", "stream", "group", "$"), never);
+      await assert.rejects(again, /^ReplyError: BUSYGROUP /);
+    });
+
+    it("stops waiting for Redis where the signal aborts", async () => {
+      await fill();
+      const stop = new AbortController();
+      const stopped = outages.outlast(() => server.redis.set("key", "late"), stop.signal);
+      await sleep(150);
+      stop.abort(new Error("stopped"));
+      await assert.rejects(stopped, /stopped/);
+    });
+  });
+});
