@@ -63,7 +63,7 @@ export const errorTable = {
   ITEM_INVALID: item("Not a usable item: {reason}", "A line of the source names no path or uri that could be fetched."),
   WORKER_CRASH: item(
     "The compute process ended while it worked on this image alone: {reason}",
-    "The image crashes the decoder or the engine. It was isolated; its neighbours were done again.",
+    "The image crashes the decoder or the engine: two processes ended over it, alone in each. Its neighbours were done again.",
   ),
 
   OPTION_INVALID: usage(
@@ -149,15 +149,20 @@ export const errorTable = {
   REDIS_SERVER_FAILED: failed("The private redis-server did not start: {reason}", "The server's own message is given."),
 
   STORAGE_FULL: failed(
-    "No space left to write {path}; free some and repeat the same command",
-    "The disk or quota is full. Nothing half-written is left.",
+    "No space left to write {path}; free some (and repeat the command where it has ended)",
+    "The disk or quota is full. It is waited for; nothing half-written is left.",
     true,
   ),
   STORAGE_READ_ONLY: failed(
     "Cannot write {path}: {reason}",
     "The output directory is read-only or not writable for this user.",
+    true,
   ),
-  STORAGE_FAILED: failed("Storage failed at {path}: {reason}", "The file system reported an error.", true),
+  STORAGE_FAILED: failed(
+    "Storage failed at {path}: {reason}",
+    "The file system reported an error, or the directory is gone.",
+    true,
+  ),
 
   MODEL_UNKNOWN: usage("Unknown model `{name}`; known: {known}", "`labelmill models list` shows what there is."),
   MODEL_NOT_PULLED: failed(
