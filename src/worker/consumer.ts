@@ -225,7 +225,7 @@ async function serveTaken({ run, taken }: NextChunk, context: ServeContext): Pro
     await acknowledge();
   } catch (error) {
     if (lock.signal.aborted) {
-      log.warn(lockLostMessage, { ...about, error: messageOf(error) });
+      log.warn(lockLostMessage, error instanceof LockLost ? about : { ...about, error: messageOf(error) });
     } else if (isCode(error, "RUN_RECORD_LOST")) {
       log.warn(error.message, about);
     } else if (isCode(error, "RUN_JOB_INVALID")) {
@@ -253,9 +253,12 @@ function keepLock(taken: TakenChunk, lockMs: number, log: Log): { signal: AbortS
       if (!(await taken.renewLock())) return lost.abort(new LockLost());
       renewedMs = Date.now();
     } catch (error) {
+      // A Redis that refuses lets nobody else take the chunk either; the log has it already, from whoever waits for it.
+      if (isRefusal(error)) {
+        renewedMs = Date.now();
+        return;
+      }
       log.warn("could not renew the lock of a chunk", { jobId: taken.jobId, error: messageOf(error) });
-      // A Redis that refuses lets nobody else take the chunk either.
-      if (isRefusal(error)) renewedMs = Date.now();
       if (Date.now() - renewedMs > lockMs) lost.abort(new LockLost());
     }
   };
