@@ -215,7 +215,7 @@ function withWorkers(
       startHooked(place, ["work", "--redis-url", url, "--allow-root", place.source, ...workOptions], acts);
     const workers = plans.map(startWorker);
     const others = meanwhile(workers);
-    while (!(await stat(join(place.out, "summary.json")).catch(() => null))) {
+    while (!(await readLog(place.log)).some(({ point }) => point === "complete:after")) {
       workers.forEach((worker, i) => {
         if (worker.process.signalCode !== null) workers[i] = startWorker([]);
         else assert.equal(worker.process.exitCode, null, worker.stderr());
