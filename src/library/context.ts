@@ -29,6 +29,15 @@ export function resolveCall({ log = silentLog, signal, onPull = () => {}, ...giv
   return { options, places: findPlaces(options.cacheDir), log, signal: interruptedBy(signal), onPull };
 }
 
+/** Rejects with the signal's reason once it aborts. */
+export function interruption(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const interrupt = () => reject(signal.reason);
+    if (signal.aborted) interrupt();
+    else signal.addEventListener("abort", interrupt, { once: true });
+  });
+}
+
 /** Whatever waits rejects with the signal's reason, so the reason is the error that a caller is to see. */
 function interruptedBy(signal: AbortSignal | undefined): AbortSignal {
   const controller = new AbortController();

@@ -1,11 +1,12 @@
+import type { Sealed } from "../dataset/items.js";
 import { createRunHead } from "../dataset/run-head.js";
 import { openRunStorage } from "../dataset/run-storage.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
-import { enqueueRun, registerRun, requireItems } from "../producer/enqueue.js";
+import { type EnqueueContext, enqueueRun, registerRun, requireItems } from "../producer/enqueue.js";
 import { openSubmission } from "../producer/submission.js";
 import { createOutages } from "../shared/outages.js";
 import { describeModel } from "../worker/model/catalog.js";
-import { type CallOptions, resolveCall } from "./context.js";
+import { type CallContext, type CallOptions, interruption, resolveCall } from "./context.js";
 import { findFinished } from "./finished.js";
 import { requireRedis } from "./run-redis.js";
 
@@ -52,20 +53,20 @@ export async function enqueue(sources: string | readonly string[], given: Enqueu
   try {
     const { head } = await createRunHead(place, identity);
     const storage = openRunStorage(place, head);
-    const { options, log, signal } = context;
-    const outages = createOutages({ storageTimeoutMs: options.outageTimeoutMs, log });
-    await outages.outlast(() => registerRun({ head, storage, redis }), signal);
-    const { items, chunks, leftOut } = await enqueueRun({
-      head,
-      storage,
-      redis,
-      source,
-      outages,
-      signal,
-      onPinned,
-    });
+    // A silent Redis answers nothing, so the interrupt must not wait for it; closing the connection ends the rest.
+    const producing = produce(context, { head, storage, redis, source, onPinned });
+    const { items, chunks, leftOut } = await Promise.race([producing, interruption(context.signal)]);
     return { runId: head.runId, out: storage.location, items, chunks, leftOut, wasComplete: false };
   } finally {
     await close({ discard: false });
   }
+}
+
+async function produce(
+  { options, log, signal }: CallContext,
+  run: Pick<EnqueueContext, "head" | "storage" | "redis" | "source" | "onPinned">,
+): Promise<Sealed> {
+  const outages = createOutages({ storageTimeoutMs: options.outageTimeoutMs, log });
+  await outages.outlast(() => registerRun(run), signal);
+  return enqueueRun({ ...run, outages, signal });
 }

@@ -18,7 +18,7 @@ import { type RunRecord, requireRun } from "../shared/run-record.js";
 import { finishRun } from "../worker/finish.js";
 import { describeModel } from "../worker/model/catalog.js";
 import { startWorker, type Worker } from "../worker/start.js";
-import { type CallContext, type CallOptions, resolveCall } from "./context.js";
+import { type CallContext, type CallOptions, interruption, resolveCall } from "./context.js";
 import { ensureModel } from "./ensure-model.js";
 import { findFinished } from "./finished.js";
 import { prepareRedis, type RunRedis } from "./run-redis.js";
@@ -48,6 +48,7 @@ export interface RunResult {
 
 const watchEveryMs = 500;
 const repairEveryMs = 5_000;
+const settleWithinMs = 1_000;
 
 /**
  * Labels every item of `sources` (directories, or `.txt` lists) into one dataset, and waits for it. The same call goes on
@@ -125,7 +126,8 @@ async function runToTheEnd(active: ActiveRun): Promise<Summary> {
     await worker
       ?.close(context.options.drainTimeoutMs)
       .catch((error: unknown) => context.log.debug("worker ended", { error }));
-    await producer.catch(() => {});
+    // Where Redis is silent it would never settle; the connection is closed next, which ends it.
+    await Promise.race([producer.catch(() => {}), sleep(settleWithinMs, undefined, { ref: false })]);
   }
 }
 
@@ -156,7 +158,7 @@ async function watch(
     () => {},
   );
   while (true) {
-    const record = await requireRun(redis, head);
+    const record = await outages.outlast(() => requireRun(redis, head), signal);
     active.onProgress(progressOf(record, isSealed, worker.rowsInHand()));
     const summary = await outages.outlast(() => finishRun(record, { redis, head, storage }), signal);
     if (summary !== null) return summary;
@@ -177,12 +179,4 @@ function progressOf(record: RunRecord, isSealed: boolean, rowsInHand: number): R
 async function neverUnlessFails(task: Promise<unknown>): Promise<never> {
   await task;
   return new Promise(() => {});
-}
-
-function interruption(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    const interrupt = () => reject(signal.reason);
-    if (signal.aborted) interrupt();
-    else signal.addEventListener("abort", interrupt, { once: true });
-  });
 }

@@ -52,7 +52,7 @@ if command -v flock >/dev/null; then flock -n 9 || exit 75; fi
 echo locked
 rm -rf "$state/appendonlydir"
 stopping=
-trap 'stopping=1; kill "$server"; wait "$server"' TERM
+trap 'stopping=1; kill "$server"; ( sleep 2; kill -9 "$server" ) 9>&- & killer=$!; wait "$server"; kill "$killer"' TERM
 ( cat >/dev/null; kill -TERM $$ || kill $(cat "$state/pid") ) <&3 9>&- &
 ends=0
 while [ -z "$stopping" ] && [ "$ends" -lt 5 ]; do
@@ -125,7 +125,10 @@ function connected(url: string, redis: Redis, own: { server: ChildProcess; dataD
   };
 }
 
-/** Whether the server answers again, started by the shell beside it. False at once where that shell, ours, has ended. */
+/**
+ * Whether the server answers again. Our own comes back as long as the shell beside it is there, which starts it again; of
+ * another command's nothing is known, so it has a few seconds.
+ */
 function hasReturned(redis: Redis, ownShell: ChildProcess | null): Promise<boolean> {
   // Not events.once, which would reject at each failed attempt to connect.
   return new Promise((resolve) => {
@@ -137,9 +140,10 @@ function hasReturned(redis: Redis, ownShell: ChildProcess | null): Promise<boole
     };
     const onReady = () => settle(true);
     const onExit = () => settle(false);
-    const timer = setTimeout(onExit, restartTimeoutMs);
+    const timer = ownShell === null ? setTimeout(onExit, restartTimeoutMs) : undefined;
     redis.once("ready", onReady);
     ownShell?.once("exit", onExit);
+    if (ownShell !== null && hasEnded(ownShell)) onExit();
   });
 }
 
@@ -212,11 +216,15 @@ async function waitForServer({ server, socket, dataDir, deadlineMs }: StartingSe
 }
 
 async function stopServer(server: ChildProcess): Promise<void> {
-  if (server.exitCode !== null || server.signalCode !== null) return;
+  if (hasEnded(server)) return;
   server.ref();
   const ended = new Promise((resolve) => server.once("exit", resolve));
   closeTie(server);
   await ended;
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
 }
 
 function closeTie(server: ChildProcess): void {

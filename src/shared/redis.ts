@@ -76,9 +76,16 @@ export function logAbsence(redis: Redis, log: Log): void {
 /** Replies of a server that is there and will take the command later; a script's error has the code inside. */
 const refusals = /(?:^|-)(?:OOM|LOADING|MISCONF|READONLY|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|BUSY) /;
 
-/** Whether Redis answered that it cannot take the command now: out of memory, loading, without a disk, failing over. */
+/** What ioredis says of the commands of a pipeline that a broken connection cut short. */
+const brokenPipeline = "Command aborted due to connection close";
+
+/**
+ * Whether the command may succeed when it is given again: Redis answered that it cannot take it now (out of memory, loading,
+ * busy, without a disk, failing over), or the connection broke inside a pipeline, which is not sent again by itself.
+ */
 export function isRefusal(error: unknown): boolean {
-  return error instanceof Error && error.name === "ReplyError" && refusals.test(error.message);
+  if (!(error instanceof Error)) return false;
+  return error.name === "ReplyError" ? refusals.test(error.message) : error.message === brokenPipeline;
 }
 
 /** Ends a connection of `openRedis`, whatever its state; every command that still waits rejects. */

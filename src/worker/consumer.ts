@@ -5,7 +5,7 @@
  *   taken ── served, counted ──> acknowledged (off the queue)
  *     ├──── lock lost ─────────> abandoned: its work is cancelled, whoever has the lock now does it
  *     ├──── not a job of ours ─> refused: off the queue, with an alarm; the producer queues the chunk again
- *     ├──── run lost ──────────> abandoned: its queue is gone with it; `findRuns` decides whether the consumer goes on
+ *     ├──── run lost ──────────> abandoned: its queue is gone, or its dataset another's; the run is left, or the consumer ends
  *     ├──── drain time over ───> given back, for any worker to take at once
  *     ├──── dataset fails ─────> given back, and the run is left for a while; the others go on
  *     └──── infrastructure ────> given back, as is all else in hand, and the consumer ends with the error
@@ -216,6 +216,10 @@ async function serveTaken({ run, taken }: NextChunk, context: ServeContext): Pro
   const about = { runId: run.runId, jobId: taken.jobId };
   const signal = AbortSignal.any([lock.signal, giveUp]);
   const outlast: ChunkTurn["outlast"] = (action) => outages.outlast(action, signal);
+  const leave = (error: unknown) => {
+    if (!run.leave(error)) throw error;
+    forget(run);
+  };
   const acknowledge = async () => {
     if (!(await outlast(taken.acknowledge))) log.warn(lockLostMessage, about);
   };
@@ -227,7 +231,7 @@ async function serveTaken({ run, taken }: NextChunk, context: ServeContext): Pro
     if (lock.signal.aborted) {
       log.warn(lockLostMessage, error instanceof LockLost ? about : { ...about, error: messageOf(error) });
     } else if (isCode(error, "RUN_RECORD_LOST")) {
-      log.warn(error.message, about);
+      leave(error);
     } else if (isCode(error, "RUN_JOB_INVALID")) {
       log.error(error.message, about);
       await acknowledge();
@@ -236,8 +240,7 @@ async function serveTaken({ run, taken }: NextChunk, context: ServeContext): Pro
         .giveBack()
         .catch((e: unknown) => log.warn("could not give a chunk back", { ...about, error: messageOf(e) }));
       if (error instanceof GivenBack) log.info("gave a chunk back", about);
-      else if (run.leave(error)) forget(run);
-      else throw error;
+      else leave(error);
     }
   } finally {
     lock.release();

@@ -69,8 +69,8 @@ export function createRunFinder(settings: RunFinderSettings): () => Promise<Serv
   };
 
   const rest = (runId: string, error: unknown): boolean => {
-    const isOfDataset = isStorageTrouble(error) || isCode(error, "RUN_DATASET_CORRUPT");
-    if (onlyRun !== null || !isOfDataset) return false;
+    const isOfRun = isStorageTrouble(error) || isCode(error, "RUN_DATASET_CORRUPT") || isCode(error, "RUN_RECORD_LOST");
+    if (onlyRun !== null || !isOfRun) return false;
     refusals.add(runId, error, restMs);
     open.delete(runId);
     return true;

@@ -29,7 +29,8 @@ function keepLines(): { readonly lines: string[]; readonly log: Log } {
   return { lines, log: { ...silentLog, info: keep("info"), warn: keep("warn"), error: keep("error") } };
 }
 
-const waiting = "warn waiting: No space left to write /data/part; free some and repeat the same command";
+const waiting =
+  "warn waiting: No space left to write /data/part; free some (and repeat the command where it has ended)";
 const over = "info no longer waiting";
 
 describe("shared/outages", () => {

@@ -240,7 +240,7 @@ describe("worker/consumer", () => {
     await completed(other);
     await consumer.drain(1_000);
     await assertSound(other, 12);
-    assert.ok(lines.some((line) => /is no longer in Redis/.test(line)));
+    assert.ok(lines.some((line) => /cannot serve a run/.test(line)));
   });
 
   it("ends its drain, and its process, also where Redis never answers again", async () => {
