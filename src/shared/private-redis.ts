@@ -52,7 +52,7 @@ if command -v flock >/dev/null; then flock -n 9 || exit 75; fi
 echo locked
 rm -rf "$state/appendonlydir"
 stopping=
-trap 'stopping=1; kill "$server"; ( sleep 2; kill -9 "$server" ) 9>&- & killer=$!; wait "$server"; kill "$killer"' TERM
+trap 'stopping=1; kill "$server"; kill -CONT "$server"; wait "$server"' TERM
 ( cat >/dev/null; kill -TERM $$ || kill $(cat "$state/pid") ) <&3 9>&- &
 ends=0
 while [ -z "$stopping" ] && [ "$ends" -lt 5 ]; do
