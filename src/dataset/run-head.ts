@@ -89,6 +89,7 @@ export async function createRunHead(
   if (stored) return { head: requireIdentity(storage, stored, identity), created: false };
   await refuseForeign(storage);
   const head = newRunHead(identity);
+  await storage.prepare();
   const outcome = await storage.createOnce(runHeadPath, encodeRecord(head));
   if (outcome === "created") return { head, created: true };
   return { head: requireIdentity(storage, await readRunHead(storage), identity), created: false };

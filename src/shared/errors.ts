@@ -117,6 +117,10 @@ export const errorTable = {
     "Redis lost its data or was replaced. The dataset holds all that was done; nothing has to be done twice.",
     true,
   ),
+  RUN_REPLACED: failed(
+    "{out} holds run {found} now, not run {runId}; repeat the command that you want, with another --out for one of them",
+    "Another command made a new dataset where this run's was. Nothing of this run is written there.",
+  ),
   RUN_JOB_INVALID: failed(
     "Refused job {job} of run {runId}: {reason}",
     "A job in the queue is not one that the producer of this run wrote.",
@@ -146,7 +150,11 @@ export const errorTable = {
     "Found neither redis-server nor valkey-server on PATH; install one (Debian: apt-get install redis-server) or give --redis-url",
     "Without a Redis URL a run starts a private server, which needs the program.",
   ),
-  REDIS_SERVER_FAILED: failed("The private redis-server did not start: {reason}", "The server's own message is given."),
+  REDIS_SERVER_FAILED: failed(
+    "The private redis-server failed: {reason}",
+    "It did not start, or ended in the middle of the run: then repeat the command to go on.",
+    true,
+  ),
 
   STORAGE_FULL: failed(
     "No space left to write {path}; free some (and repeat the command where it has ended)",

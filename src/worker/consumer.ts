@@ -5,9 +5,9 @@
  *   taken ── served, counted ──> acknowledged (off the queue)
  *     ├──── lock lost ─────────> abandoned: its work is cancelled, whoever has the lock now does it
  *     ├──── not a job of ours ─> refused: off the queue, with an alarm; the producer queues the chunk again
- *     ├──── run lost ──────────> abandoned: its queue is gone, or its dataset another's; the run is left, or the consumer ends
+ *     ├──── record lost ───────> abandoned: its queue is gone with it; the run is left, or the consumer ends
  *     ├──── drain time over ───> given back, for any worker to take at once
- *     ├──── dataset fails ─────> given back, and the run is left for a while; the others go on
+ *     ├──── dataset fails ─────> given back, and the run is left for a while, or the consumer ends where it has no other
  *     └──── infrastructure ────> given back, as is all else in hand, and the consumer ends with the error
  *
  * Trouble that may pass (no space, Redis out of memory) is waited for first, under the lock; meanwhile nothing is taken.

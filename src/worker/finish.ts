@@ -16,9 +16,9 @@ export interface FinishContext {
  */
 export async function finishRun(record: RunRecord, { redis, head, storage }: FinishContext): Promise<Summary | null> {
   if (record.state !== "finalizing" && record.state !== "completed") return null;
-  // Every part is there, so what lies under a temporary name is of a process that was killed, or comes too late to count.
-  if (record.state === "finalizing") await storage.sweep();
   const summary = await writeSummary(storage, summarize(record, head));
+  // Only now: every file of the dataset is there, so a writer that loses its temporary file finds that it came too late.
+  if (record.state === "finalizing") await storage.sweep();
   await completeRun(redis, head);
   return summary;
 }

@@ -69,8 +69,7 @@ export function createRunFinder(settings: RunFinderSettings): () => Promise<Serv
   };
 
   const rest = (runId: string, error: unknown): boolean => {
-    const isOfRun = isStorageTrouble(error) || isCode(error, "RUN_DATASET_CORRUPT") || isCode(error, "RUN_RECORD_LOST");
-    if (onlyRun !== null || !isOfRun) return false;
+    if (onlyRun !== null || !isOfOneRun(error)) return false;
     refusals.add(runId, error, restMs);
     open.delete(runId);
     return true;
@@ -88,6 +87,12 @@ export function createRunFinder(settings: RunFinderSettings): () => Promise<Serv
     }
     return [...open.values()].map(({ served }) => served);
   };
+}
+
+/** Whether the error is a run's own: of its dataset, or its record. */
+function isOfOneRun(error: unknown): boolean {
+  const codes = ["RUN_DATASET_CORRUPT", "RUN_RECORD_LOST", "RUN_REPLACED"] as const;
+  return isStorageTrouble(error) || codes.some((code) => isCode(error, code));
 }
 
 /** The runs that a worker leaves to others, and why; each reason is logged once. */

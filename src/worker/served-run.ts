@@ -4,11 +4,10 @@
  * exists, is never run again.
  */
 import { readPartCounts } from "../dataset/part.js";
-import { type RunHead, readRunHead } from "../dataset/run-head.js";
-import { openRunStorage } from "../dataset/run-storage.js";
+import type { RunHead } from "../dataset/run-head.js";
+import { openRunStorage, readOwnHead } from "../dataset/run-storage.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
 import type { Storage } from "../dataset/storage/storage.js";
-import { LabelmillError } from "../shared/errors.js";
 import type { ChunkRef } from "../shared/job.js";
 import type { Redis } from "../shared/redis.js";
 import { commitChunk, countedChunks, type RunRecord, requireRun } from "../shared/run-record.js";
@@ -25,17 +24,10 @@ export type WorkerContext = Pick<StageContext, "fetcher" | "compute" | "limits" 
   readonly openQueue: (runId: string) => Promise<RunQueue>;
 };
 
-/** The dataset of a run, as found from its record. Throws RUN_RECORD_LOST where it is another run's. */
+/** The dataset of a run, as found from its record. Throws RUN_REPLACED where it is another run's. */
 export async function openRunDataset(record: RunRecord): Promise<{ head: RunHead; storage: Storage }> {
   const storage = openStorage(record.out);
-  const head = await readRunHead(storage);
-  if (head.runId !== record.runId || head.epoch !== record.epoch) {
-    throw new LabelmillError("RUN_RECORD_LOST", {
-      runId: record.runId,
-      reason: `${record.out} holds run ${head.runId} now`,
-    });
-  }
-  return { head, storage: openRunStorage(storage, head) };
+  return { head: await readOwnHead(storage, record), storage: openRunStorage(storage, record) };
 }
 
 export async function openServedRun(

@@ -61,6 +61,7 @@ describe("dataset/items", () => {
         anyText,
         async (items, token) => {
           const storage = openStorage(join(directory, String(n++)));
+          await storage.prepare();
           const pinned = items.map((item, index) => ({ index, ...item }));
           const segment = sampleSegment(pinned, { resumeToken: token });
           const { sha256 } = await pinSegment(storage, segment);

@@ -81,7 +81,10 @@ describe("dataset/run-storage", () => {
     await rename(out(), join(tempDir(), "away"));
     const other = await newRun();
     await other.storage.createOnce("parts/a", bytes);
-    const lost = { code: "RUN_RECORD_LOST", message: new RegExp(`${head.runId}.* holds run ${other.head.runId} now`) };
+    const lost = {
+      code: "RUN_REPLACED",
+      message: new RegExp(`holds run ${other.head.runId} now, not run ${head.runId}`),
+    };
     await assert.rejects(storage.read("summary.json"), lost);
     await assert.rejects(storage.size("parts/b"), lost);
     await assert.rejects(storage.createOnce("parts/b", bytes), lost);
@@ -91,7 +94,7 @@ describe("dataset/run-storage", () => {
   it("refuses a dataset of the same run that was made anew", async () => {
     const { head } = await newRun();
     const storage = openRunStorage(openStorage(out()), { runId: head.runId, epoch: "of a dataset before" });
-    await assert.rejects(storage.createOnce("parts/a", bytes), { code: "RUN_RECORD_LOST" });
+    await assert.rejects(storage.createOnce("parts/a", bytes), { code: "RUN_REPLACED" });
   });
 
   it("keeps the damage of run.json apart from its absence", async () => {

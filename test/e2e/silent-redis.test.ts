@@ -71,7 +71,7 @@ describe("e2e/silent-redis", function () {
     assert.equal(other.code, 0, other.stderr);
     const { code, stderr } = await running.result;
     assert.equal(code, 1, stderr);
-    assert.match(stderr, /holds run .* now.*\[RUN_RECORD_LOST\]/);
+    assert.match(stderr, /holds run .* now.*\[RUN_REPLACED\]/);
     assert.equal(await parts(out), 1);
   });
 });

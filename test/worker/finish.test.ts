@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { readSummary } from "../../src/dataset/summary.js";
 import { commitChunk, type RunRecord, readRun, requireRun } from "../../src/shared/run-record.js";
 import { finishRun } from "../../src/worker/finish.js";
@@ -39,6 +41,24 @@ describe("worker/finish", () => {
     const { items, ok, failed, failuresByCode, engines, boundBy } = summaries[0] ?? {};
     assert.deepEqual({ items, ok, failed, boundBy }, { items: 8, ok: 6, failed: 2, boundBy: "decode" });
     assert.deepEqual([failuresByCode, engines], [{ FETCH_NOT_FOUND: 2 }, ["onnx/cpu"]]);
+  });
+
+  it("does not mind another finisher at any moment of its own", async () => {
+    for (let round = 0; round < 40; round += 1) {
+      const { head, storage } = await submitRun(server.redis, join(tempDir(), `${round}`), { count: 4 });
+      await commitChunk(server.redis, head, count(0));
+      const finish = async (afterMs: number) => {
+        await sleep(afterMs);
+        return finishRun(await requireRun(server.redis, head), { redis: server.redis, head, storage });
+      };
+      const [first, second] = await Promise.all([finish(0), finish(round % 5)]);
+      assert.deepEqual(first, second);
+      const names = await readdir(storage.location);
+      assert.deepEqual(
+        names.filter((name) => name.endsWith(".tmp")),
+        [],
+      );
+    }
   });
 
   it("takes the rate from the rows that were made, not from those that were found", async () => {

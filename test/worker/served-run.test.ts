@@ -113,7 +113,7 @@ describe("worker/served-run", () => {
     const run = await submitRun(server.redis, tempDir());
     const record = await requireRun(server.redis, run.head);
     assert.equal((await openRunDataset(record)).head.runId, run.head.runId);
-    await assert.rejects(openRunDataset({ ...record, epoch: "another" }), { code: "RUN_RECORD_LOST" });
-    await assert.rejects(openRunDataset({ ...record, runId: "another" }), { code: "RUN_RECORD_LOST" });
+    await assert.rejects(openRunDataset({ ...record, epoch: "another" }), { code: "RUN_REPLACED" });
+    await assert.rejects(openRunDataset({ ...record, runId: "another" }), { code: "RUN_REPLACED" });
   });
 });

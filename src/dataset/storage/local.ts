@@ -11,7 +11,7 @@ import type { CreateOutcome, Storage } from "./storage.js";
 
 const temporaryName = /^\.labelmill-[0-9a-f]{16}\.tmp$/;
 
-/** Storage in the directory `location` (absolute), which is made at the first write. */
+/** Storage in the directory `location` (absolute). */
 export function openLocalStorage(location: string): Storage {
   const at = (path: string) => join(location, path);
   return {
@@ -19,7 +19,8 @@ export function openLocalStorage(location: string): Storage {
     read: (path) => absentAsNull(readFile(at(path)), at(path)),
     size: (path) => absentAsNull(sizeOf(at(path)), at(path)),
     readRange: (path, start, end) => failingAs(readFailure, at(path), () => readRange(at(path), start, end)),
-    createOnce: (path, bytes) => failingAs(writeFailure, at(path), () => createOnce(at(path), bytes)),
+    prepare: () => failingAs(writeFailure, location, () => makeFolder(location)),
+    createOnce: (path, bytes) => failingAs(writeFailure, at(path), () => createOnce(location, path, bytes)),
     list: (prefix) => failingAs(readFailure, at(prefix), () => listFolder(location, prefix)),
     sweep: () => failingAs(writeFailure, location, () => sweepFolder(location)),
   };
@@ -44,14 +45,17 @@ async function readRange(file: string, start: number, end: number): Promise<Uint
   return bytes;
 }
 
-async function createOnce(file: string, bytes: Uint8Array): Promise<CreateOutcome> {
+async function createOnce(location: string, path: string, bytes: Uint8Array): Promise<CreateOutcome> {
+  const file = join(location, path);
   const folder = dirname(file);
-  await makeFolder(folder);
+  // Names of folders below the location, outermost first.
+  const names = path.split("/").slice(0, -1);
+  for (let depth = 1; depth <= names.length; depth += 1) await makeOne(join(location, ...names.slice(0, depth)));
   const temporary = join(folder, `.labelmill-${randomBytes(8).toString("hex")}.tmp`);
   try {
     await writeSynced(temporary, bytes);
     const outcome = await linkOnce(temporary, file);
-    await unlink(temporary);
+    await removeIfThere(temporary);
     // Also for the loser: it will report the winner's file as committed, so the name must be durable by then.
     await syncFolder(folder);
     return outcome;
@@ -79,7 +83,9 @@ async function linkOnce(temporary: string, file: string): Promise<CreateOutcome>
   } catch (error) {
     const code = systemCode(error);
     // Over NFS a repeated request reports EEXIST for a link that this very call made: then our file has two names.
-    if (code === "EEXIST") return (await lstat(temporary)).nlink > 1 ? "created" : "exists";
+    if (code === "EEXIST") return (await linksOf(temporary)) > 1 ? "created" : "exists";
+    // Swept from under us, which is done only where every file is there; or the folder is gone, which is trouble.
+    if (code === "ENOENT" && (await linksOf(file)) > 0) return "exists";
     if (code === "EPERM" || code === "ENOTSUP" || code === "ENOSYS") {
       const reason = `the file system has no hard links, which committing needs (${messageOf(error)})`;
       throw new LabelmillError("STORAGE_FAILED", { path: file, reason }, { cause: error });
@@ -88,19 +94,37 @@ async function linkOnce(temporary: string, file: string): Promise<CreateOutcome>
   }
 }
 
+/** How many names the file has; 0 where there is none. */
+async function linksOf(file: string): Promise<number> {
+  try {
+    return (await lstat(file)).nlink;
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return 0;
+    throw error;
+  }
+}
+
 /**
  * Makes `folder` and whatever is missing above it, durable. Node's own recursive mkdir reports a read-only disk as
  * ENOENT.
  */
-async function makeFolder(folder: string, isParentMade = false): Promise<void> {
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await makeOne(folder);
+  } catch (error) {
+    if (systemCode(error) !== "ENOENT") throw error;
+    await makeFolder(dirname(folder));
+    await makeOne(folder);
+  }
+}
+
+/** Makes `folder`, durable, unless it is there; the folder above it must be. */
+async function makeOne(folder: string): Promise<void> {
   try {
     await mkdir(folder);
   } catch (error) {
-    const code = systemCode(error);
-    if (code === "EEXIST") return;
-    if (code !== "ENOENT" || isParentMade) throw error;
-    await makeFolder(dirname(folder));
-    return makeFolder(folder, true);
+    if (systemCode(error) === "EEXIST") return;
+    throw error;
   }
   await syncFolder(dirname(folder));
 }
@@ -131,17 +155,18 @@ async function sweepFolder(folder: string): Promise<number> {
   for (const entry of await entriesOf(folder)) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) removed += await sweepFolder(path);
-    else if (temporaryName.test(entry.name)) removed += await removeOrphan(path);
+    else if (temporaryName.test(entry.name) && (await removeIfThere(path))) removed += 1;
   }
   return removed;
 }
 
-async function removeOrphan(file: string): Promise<number> {
+/** False where the file is gone already: its writer, or another sweep, was first. */
+async function removeIfThere(file: string): Promise<boolean> {
   try {
     await unlink(file);
-    return 1;
+    return true;
   } catch (error) {
-    if (systemCode(error) === "ENOENT") return 0; // its writer finished, or another sweep was first
+    if (systemCode(error) === "ENOENT") return false;
     throw error;
   }
 }

@@ -15,6 +15,8 @@ export interface Storage {
   size(path: string): Promise<number | null>;
   /** Exactly the bytes from `start` up to, not including, `end`; an array that owns its whole buffer. */
   readRange(path: string, start: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** Makes the location itself, for a new dataset. Nothing else does: a location that is gone is not made again. */
+  prepare(): Promise<void>;
   /**
    * Makes the file durable under its name unless the name is taken: of any number of callers, one is told `created`.
    */
@@ -22,8 +24,8 @@ export interface Storage {
   /** What lies directly in the folder `prefix` (`""` or `parts/`), sorted; folders end in `/`. No temporary files. */
   list(prefix: string): Promise<string[]>;
   /**
-   * Removes all temporary files, which killed processes leave behind; returns how many. A writer whose file is removed
-   * fails with STORAGE_FAILED and may try again.
+   * Removes all temporary files, which killed processes leave behind; returns how many. For a dataset that has all its
+   * files: a writer whose temporary file is removed is told `exists` where its file is there, else STORAGE_FAILED.
    */
   sweep(): Promise<number>;
 }

@@ -27,6 +27,8 @@ describe("dataset/storage/local", () => {
   it("creates a file once: the first of many wins and the others learn of it", () =>
     inDirectory(async (directory) => {
       const storage = openStorage(join(directory, "not/yet/there"));
+      await assert.rejects(storage.createOnce("parts/a", bytes("a")), { code: "STORAGE_FAILED" });
+      await storage.prepare();
       const tries = Array.from({ length: 20 }, (_, i) => storage.createOnce("parts/a", bytes(`try ${i}`)));
       const outcomes = await Promise.all(tries);
       assert.equal(outcomes.filter((outcome) => outcome === "created").length, 1);
@@ -66,6 +68,20 @@ describe("dataset/storage/local", () => {
       assert.deepEqual(await readdir(directory), ["parts"]);
     }));
 
+  it("takes nothing from writers that are swept while they work: they come too late, or made the file", () =>
+    inDirectory(async (directory) => {
+      const storage = openStorage(directory);
+      await storage.createOnce("parts/a", bytes("a"));
+      const content = bytes("b".repeat(100_000));
+      const sweeping = (async () => {
+        for (let i = 0; i < 300; i += 1) await storage.sweep();
+      })();
+      const outcomes = await Promise.all(Array.from({ length: 60 }, () => storage.createOnce("parts/a", content)));
+      await sweeping;
+      assert.deepEqual(new Set(outcomes), new Set(["exists"]));
+      assert.equal(text(await storage.read("parts/a")), "a");
+    }));
+
   it("reports a full disk, leaves nothing behind, and goes on when there is room", function () {
     return inDirectory(async (directory) => {
       const mounted = await onTinyFileSystem(directory, async () => {
@@ -97,7 +113,7 @@ describe("dataset/storage/local", () => {
       await writeFile(join(directory, "out"), "");
       await symlink("nowhere", join(directory, "dangling"));
       for (const out of ["out", "dangling"]) {
-        const attempt = openStorage(join(directory, out, "deep")).createOnce("a", bytes("a"));
+        const attempt = openStorage(join(directory, out, "deep")).prepare();
         await assert.rejects(attempt, { code: "STORAGE_FAILED", retryable: true });
       }
     }));
