@@ -24,17 +24,27 @@ export function createOutages({ storageTimeoutMs, log }: { storageTimeoutMs: num
   const reporter = createReporter(log);
   return {
     async outlast(action, signal) {
-      let failingSinceMs: number | null = null;
+      let storageSinceMs: number | null = null;
       let waitMs = firstWaitMs;
       let waiter: Waiter | null = null;
+      /** Milliseconds that this error is still waited for; 0 where waiting does not help. */
+      const patience = (error: unknown): number => {
+        // Redis was reached again, or is what fails now: either way storage has not failed all the time.
+        if (!isStorageTrouble(error)) storageSinceMs = null;
+        if (isRefusal(error)) return Number.POSITIVE_INFINITY;
+        if (!isStorageTrouble(error)) return 0;
+        storageSinceMs ??= Date.now();
+        return storageSinceMs + storageTimeoutMs - Date.now();
+      };
+      let hasPassed = false;
       try {
         while (true) {
           try {
-            return await action();
+            const result = await action();
+            hasPassed = true;
+            return result;
           } catch (error) {
-            const patienceMs = patienceFor(error, storageTimeoutMs);
-            failingSinceMs ??= Date.now();
-            const leftMs = failingSinceMs + (patienceMs ?? 0) - Date.now();
+            const leftMs = patience(error);
             if (leftMs <= 0) throw error;
             waiter ??= reporter.join();
             waiter.say(messageOf(error));
@@ -43,7 +53,7 @@ export function createOutages({ storageTimeoutMs, log }: { storageTimeoutMs: num
           }
         }
       } finally {
-        waiter?.leave();
+        waiter?.leave(hasPassed);
       }
     },
   };
@@ -54,15 +64,9 @@ export function isStorageTrouble(error: unknown): boolean {
   return error instanceof LabelmillError && error.code.startsWith("STORAGE_");
 }
 
-/** How long trouble of this kind is waited for, in milliseconds; null where waiting does not help. */
-function patienceFor(error: unknown, storageTimeoutMs: number): number | null {
-  if (isStorageTrouble(error)) return storageTimeoutMs;
-  return isRefusal(error) ? Number.POSITIVE_INFINITY : null;
-}
-
 interface Waiter {
   say(reason: string): void;
-  leave(): void;
+  leave(hasPassed: boolean): void;
 }
 
 /** One outage is one line in the log, however many wait for its end; a reminder now and then, and a line at its end. */
@@ -81,9 +85,10 @@ function createReporter(log: Log): { join(): Waiter } {
           saidMs = Date.now();
           log.warn(`waiting: ${reason}`, isFirst ? {} : { forSeconds: secondsSince(sinceMs) });
         },
-        leave() {
+        leave(hasPassed) {
           waiting -= 1;
-          if (waiting === 0) log.info("no longer waiting", { afterSeconds: secondsSince(sinceMs) });
+          const message = hasPassed ? "no longer waiting" : "gave up waiting";
+          if (waiting === 0) log.info(message, { afterSeconds: secondsSince(sinceMs) });
         },
       };
     },

@@ -7,6 +7,8 @@ import { openRedis } from "../../src/shared/redis.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
 
 const never = new AbortController().signal;
+/** As ioredis rejects with. */
+const refusal = () => Object.assign(new Error("OOM command not allowed"), { name: "ReplyError" });
 const full = () => new LabelmillError("STORAGE_FULL", { path: "/data/part" });
 
 /** Fails with `error` for `ms` from its first call, then gives "done". */
@@ -32,6 +34,7 @@ function keepLines(): { readonly lines: string[]; readonly log: Log } {
 const waiting =
   "warn waiting: No space left to write /data/part; free some (and repeat the command where it has ended)";
 const over = "info no longer waiting";
+const givenUp = "info gave up waiting";
 
 describe("shared/outages", () => {
   describe("storage", () => {
@@ -58,7 +61,7 @@ describe("shared/outages", () => {
       await assert.rejects(lost, { code: "STORAGE_FULL" });
       const tookMs = Date.now() - startedMs;
       assert.ok(tookMs >= 299 && tookMs < 2_000, `rejected after ${tookMs} ms`);
-      assert.deepEqual(lines, [waiting, over]);
+      assert.deepEqual(lines, [waiting, givenUp]);
     });
 
     it("does not wait at all where the time is 0", async () => {
@@ -80,6 +83,16 @@ describe("shared/outages", () => {
       assert.equal(await createOutages({ storageTimeoutMs: 300, log: silentLog }).outlast(long, never), "done");
     });
 
+    it("does not count a wait for Redis against the time that storage has", async () => {
+      let calls = 0;
+      const mixed = async () => {
+        calls += 1;
+        if (calls > 4) return "done";
+        throw calls < 4 ? refusal() : full();
+      };
+      assert.equal(await createOutages({ storageTimeoutMs: 600, log: silentLog }).outlast(mixed, never), "done");
+    });
+
     it("rejects with any other error at once", async () => {
       const { lines, log } = keepLines();
       const others = [
@@ -96,7 +109,7 @@ describe("shared/outages", () => {
       assert.deepEqual(lines, []);
     });
 
-    it("rejects with an error that comes after the trouble, and says that it no longer waits", async () => {
+    it("rejects with an error that comes after the trouble, and says that it gave up", async () => {
       const { lines, log } = keepLines();
       let calls = 0;
       const action = async () => {
@@ -105,7 +118,7 @@ describe("shared/outages", () => {
       };
       const lost = createOutages({ storageTimeoutMs: 5_000, log }).outlast(action, never);
       await assert.rejects(lost, { code: "RUN_RECORD_LOST" });
-      assert.deepEqual(lines, [waiting, over]);
+      assert.deepEqual(lines, [waiting, givenUp]);
     });
   });
 
