@@ -21,12 +21,14 @@ export interface CallContext {
   /** Aborts with RUN_INTERRUPTED. */
   readonly signal: AbortSignal;
   readonly onPull: (progress: { receivedBytes: number; totalBytes: number }) => void;
+  /** Lets go of the caller's signal; to be called when the call has ended. */
+  release(): void;
 }
 
 /** Throws OPTION_INVALID. The library reads no config file and, but for the places, no environment. */
 export function resolveCall({ log = silentLog, signal, onPull = () => {}, ...given }: CallOptions): CallContext {
   const options = resolveOptions({ flags: given });
-  return { options, places: findPlaces(options.cacheDir), log, signal: interruptedBy(signal), onPull };
+  return { options, places: findPlaces(options.cacheDir), log, onPull, ...interruptedBy(signal) };
 }
 
 /** Rejects with the signal's reason once it aborts. */
@@ -39,10 +41,10 @@ export function interruption(signal: AbortSignal): Promise<never> {
 }
 
 /** Whatever waits rejects with the signal's reason, so the reason is the error that a caller is to see. */
-function interruptedBy(signal: AbortSignal | undefined): AbortSignal {
+function interruptedBy(signal: AbortSignal | undefined): Pick<CallContext, "signal" | "release"> {
   const controller = new AbortController();
   const interrupt = () => controller.abort(new LabelmillError("RUN_INTERRUPTED"));
   if (signal?.aborted) interrupt();
   else signal?.addEventListener("abort", interrupt, { once: true });
-  return controller.signal;
+  return { signal: controller.signal, release: () => signal?.removeEventListener("abort", interrupt) };
 }

@@ -28,7 +28,7 @@ export async function diagnose(context: CallContext): Promise<Finding[]> {
   return [
     machine(),
     await find("redis", () => describeRedis(context)),
-    ...(await listServers(places.stateDir)).map(describeServer),
+    ...(await findServers(places.stateDir)),
     await find("model", async () => {
       if (!model) throw new LabelmillError("MODEL_NOT_PULLED", { name: options.model });
       return `${options.model} in ${modelDirectory(places.cacheDir, options.model)}`;
@@ -61,6 +61,14 @@ async function describeRedis(context: CallContext): Promise<string> {
   const { stdout } = await promisify(execFile)(program, ["--version"]);
   const version = /v=(\S+)/.exec(stdout)?.[1] ?? "unknown version";
   return `${program} ${version}, started privately for each run (no --redis-url given)`;
+}
+
+async function findServers(stateDir: string): Promise<Finding[]> {
+  try {
+    return (await listServers(stateDir)).map(describeServer);
+  } catch (error) {
+    return [{ subject: "running", state: "failed", detail: messageOf(error) }];
+  }
 }
 
 function describeServer({ runId, out, url, startedAt }: RegisteredServer): Finding {

@@ -33,8 +33,20 @@ export interface EnqueueResult {
 export async function enqueue(sources: string | readonly string[], given: EnqueueOptions = {}): Promise<EnqueueResult> {
   const { onPinned = () => {}, ...call } = given;
   const context = resolveCall(call);
+  try {
+    return await enqueueIn(context, [sources].flat(), onPinned);
+  } finally {
+    context.release();
+  }
+}
+
+async function enqueueIn(
+  context: CallContext,
+  sources: readonly string[],
+  onPinned: NonNullable<EnqueueOptions["onPinned"]>,
+): Promise<EnqueueResult> {
   const model = describeModel(context.options.model);
-  const submission = await openSubmission([sources].flat(), context.options, { cwd: context.places.cwd, model });
+  const submission = await openSubmission(sources, context.options, { cwd: context.places.cwd, model });
   const { source, identity } = submission;
   const place = openStorage(submission.out);
   const finished = await findFinished(place, identity);
@@ -48,7 +60,7 @@ export async function enqueue(sources: string | readonly string[], given: Enqueu
       wasComplete: true,
     };
   }
-  await requireItems(source, [sources].flat().join(", "));
+  await requireItems(source, sources.join(", "));
   const { redis, close } = await requireRedis(context);
   try {
     const { head } = await createRunHead(place, identity);

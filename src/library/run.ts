@@ -57,14 +57,26 @@ const settleWithinMs = 1_000;
 export async function run(sources: string | readonly string[], given: RunOptions = {}): Promise<RunResult> {
   const { onProgress = () => {}, onStart = () => {}, ...call } = given;
   const context = resolveCall(call);
-  const submission = await openSubmission([sources].flat(), context.options, {
+  try {
+    return await runIn(context, [sources].flat(), { onProgress, onStart });
+  } finally {
+    context.release();
+  }
+}
+
+async function runIn(
+  context: CallContext,
+  sources: readonly string[],
+  hooks: Pick<ActiveRun, "onProgress" | "onStart">,
+): Promise<RunResult> {
+  const submission = await openSubmission(sources, context.options, {
     cwd: context.places.cwd,
     model: describeModel(context.options.model),
   });
   const place = openStorage(submission.out);
   const finished = await findFinished(place, submission.identity);
   if (finished !== null) return { summary: finished, wasComplete: true };
-  await requireItems(submission.source, [sources].flat().join(", "));
+  await requireItems(submission.source, sources.join(", "));
   await ensureModel(context);
   const openRedis = await prepareRedis(context);
   const { head } = await createRunHead(place, submission.identity);
@@ -73,7 +85,7 @@ export async function run(sources: string | readonly string[], given: RunOptions
   const redis = await openRedis({ runId: head.runId, out: storage.location });
   let isFinished = false;
   try {
-    const active = { context, submission, storage, head, redis, outages, onProgress, onStart };
+    const active = { context, submission, storage, head, redis, outages, ...hooks };
     const summary = await runToTheEnd(active).catch((error: unknown) => finishedElsewhere(storage, error));
     isFinished = true;
     return { summary, wasComplete: false };

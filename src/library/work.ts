@@ -12,14 +12,20 @@ import { requireRedis } from "./run-redis.js";
 export async function startWorker(given: CallOptions = {}): Promise<Worker> {
   const context = resolveCall(given);
   const { options, places, log, signal } = context;
-  const { redis, close } = await requireRedis(context);
+  const { redis, close } = await requireRedis(context).catch((error: unknown) => {
+    context.release();
+    throw error;
+  });
   try {
     await ensureModel(context);
     const allowRoots = options.allowRoot.map((root) => resolve(places.cwd, root));
     const outages = createOutages({ storageTimeoutMs: options.outageTimeoutMs, log });
     const settings = { redis, options, cacheDir: places.cacheDir, onlyRun: null, allowRoots, outages, log };
     const worker = await startWorkerProcess(settings);
-    const ended = worker.ended.finally(() => close({ discard: false }));
+    const ended = worker.ended.finally(() => {
+      context.release();
+      return close({ discard: false });
+    });
     // Awaited by the caller, perhaps later than it rejects.
     ended.catch(() => {});
     const closeWorker = async (drainTimeoutMs: number) => {
@@ -31,6 +37,7 @@ export async function startWorker(given: CallOptions = {}): Promise<Worker> {
     else signal.addEventListener("abort", onAbort, { once: true });
     return { ...worker, ended, close: closeWorker };
   } catch (error) {
+    context.release();
     await close({ discard: false });
     throw error;
   }

@@ -8,7 +8,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { access, chmod, constants, mkdir, readFile, rm } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { isCode, LabelmillError } from "./errors.js";
+import { isCode, LabelmillError, messageOf } from "./errors.js";
 import { closeRedis, openRedis, type Redis } from "./redis.js";
 import { registerServer, unregisterServer } from "./server-registry.js";
 
@@ -78,9 +78,14 @@ export async function openPrivateRedis(settings: PrivateRedisSettings): Promise<
     const server = spawnServer(program, dataDir, socket);
     if (await holdsLock(server)) {
       const redis = await waitForServer({ server, socket, dataDir, deadlineMs });
+      const opened = connected(socket, redis, { server, dataDir });
       const { runId, out } = settings;
-      await registerServer(dataDir, { runId, url: socket, out, startedAt: new Date().toISOString() });
-      return connected(socket, redis, { server, dataDir });
+      const entry = { runId, url: socket, out, startedAt: new Date().toISOString() };
+      await registerServer(dataDir, entry).catch(async (cause: unknown) => {
+        await opened.close({ discard: false });
+        throw new LabelmillError("REDIS_SERVER_FAILED", { reason: messageOf(cause) }, { cause });
+      });
+      return opened;
     }
     await sleep(retryMs);
   }
@@ -103,7 +108,8 @@ function connected(url: string, redis: Redis, own: { server: ChildProcess; dataD
         if (isBack || isClosing) return;
         // Commands would wait for its return for ever.
         closeRedis(redis);
-        reject(new LabelmillError("REDIS_SERVER_FAILED", { reason: "it ended in the middle of the run" }));
+        const whose = own === null ? "the command that it belonged to has ended" : "it ended again and again";
+        reject(new LabelmillError("REDIS_SERVER_FAILED", { reason: `${whose}; repeat the same command to go on` }));
       });
     });
   });

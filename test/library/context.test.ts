@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { resolveCall } from "../../src/library/context.js";
 
 describe("library/context", () => {
@@ -15,6 +16,15 @@ describe("library/context", () => {
     for (const signal of [early, resolveCall({ signal: stop.signal }).signal]) {
       assert.throws(() => signal.throwIfAborted(), { code: "RUN_INTERRUPTED", exitCode: 130 });
     }
+  });
+
+  it("lets go of the caller's signal", () => {
+    const { signal } = new AbortController();
+    const listeners = () => getEventListeners(signal, "abort").length;
+    const context = resolveCall({ signal });
+    assert.equal(listeners(), 1);
+    context.release();
+    assert.equal(listeners(), 0);
   });
 
   it("checks options as the command line does", () => {
