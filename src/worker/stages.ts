@@ -112,9 +112,13 @@ async function fetchItem(
   { signal, outlast }: Pick<ChunkTurn, "signal" | "outlast">,
 ): Promise<FetchedItem> {
   if (item.failure !== undefined) return { item, fetched: failedWith(item.failure) };
-  const startedMs = performance.now();
-  const fetched = await outlast(() => fetcher.fetch(item.uri, signal));
-  limits.addFetchTime(performance.now() - startedMs);
+  const fetched = await outlast(async () => {
+    const startedMs = performance.now();
+    const outcome = await fetcher.fetch(item.uri, signal);
+    // Fetching alone: a wait for a source that is gone must not make fetching what bounds the run.
+    limits.addFetchTime(performance.now() - startedMs);
+    return outcome;
+  });
   if (fetched.ok) hold.add(fetched.value.bytes.length);
   return { item, fetched };
 }

@@ -49,6 +49,7 @@ export function createLedger<T extends object>(limit: number): Ledger<T> {
       const image = books.inFlight.get(id) ?? null;
       books.inFlight.delete(id);
       if (books.inFlight.size === 0) books.onTrial = false;
+      if (books.accused === image) books.accused = null;
       return image;
     },
     bury: (certain = false) => (books.onTrial ? tryAccused(books, certain) : suspectAll(books)),

@@ -147,13 +147,8 @@ async function readWhole(
 
 /** Errors that say nothing of the file: the process or the machine has run out of something, or a server is away. */
 const outageCodes: readonly unknown[] = [
-  "EMFILE",
-  "ENFILE",
-  "ENOMEM",
-  "ESTALE",
-  "ENOTCONN",
-  "EHOSTDOWN",
-  "EHOSTUNREACH",
+  ...["EMFILE", "ENFILE", "ENOMEM"],
+  ...["ESTALE", "ENODEV", "ENOTCONN", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ETIMEDOUT"],
 ];
 
 /**
