@@ -2,10 +2,8 @@ import assert from "node:assert/strict";
 import { copyFile, mkdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Queue } from "bullmq";
 import { enqueue, openResults, run, startWorker } from "labelmill";
 import { verifyResults } from "../../src/results/verify.js";
-import { queueName, runPrefix } from "../../src/shared/job.js";
 import { runCli, startCli } from "../support/cli.js";
 import { resnet50ForTests } from "../support/model.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
@@ -80,7 +78,7 @@ describe("e2e/work", function () {
     for (let i = 0; i < 96; i += 1) await copyFile(join(photos, "rocket.jpg"), join(source, `${i + 100}.jpg`));
     const out = join(tempDir(), "out");
     const { runId } = await enqueue(source, { out, redisUrl: server.url, chunkSize: 48 });
-    const queue = new Queue(queueName, { connection: server.redis, prefix: runPrefix(runId) });
+    const queue = server.queueOf(runId);
     // With such a lock time nobody gets a chunk that is not given back.
     const args = ["work", "--redis-url", server.url, "--allow-root", source, "--lock-ms", "600000"];
     const first = startCli([...args, "--drain-timeout-ms", "300"]);
@@ -96,7 +94,6 @@ describe("e2e/work", function () {
     second.process.kill("SIGTERM");
     assert.equal((await second.result).code, 0, second.stderr());
     assert.deepEqual((await verifyResults(out)).problems, []);
-    await queue.close();
   });
 
   it("says how many files of a directory it left out", async () => {

@@ -5,10 +5,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { Queue } from "bullmq";
 import { enqueueRun, registerRun } from "../../src/producer/enqueue.js";
 import { LabelmillError } from "../../src/shared/errors.js";
-import { queueName, runPrefix } from "../../src/shared/job.js";
 import { readRun } from "../../src/shared/run-record.js";
 import { succeeded } from "../../src/worker/outcome.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
@@ -33,17 +31,10 @@ describe("worker/consumer", () => {
     server = await startTestRedis();
   });
   afterEach(async () => {
-    for (const queue of queues.values()) await queue.close();
-    queues.clear();
     await server.close();
   });
 
-  const queues = new Map<string, Queue>();
-  const queueOf = ({ head: { runId } }: TestRun): Queue => {
-    const queue = queues.get(runId) ?? new Queue(queueName, { connection: server.redis, prefix: runPrefix(runId) });
-    queues.set(runId, queue);
-    return queue;
-  };
+  const queueOf = ({ head }: TestRun) => server.queueOf(head.runId);
   it("does a run to its summary, and leaves nothing in the queue", async () => {
     const run = await submitRun(server.redis, tempDir(), { count: 30 });
     const consumer = startTestConsumer(server.redis);

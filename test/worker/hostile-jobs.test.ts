@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Queue } from "bullmq";
 import { requeueLostChunks } from "../../src/producer/enqueue.js";
 import { queueName, runPrefix } from "../../src/shared/job.js";
 import { readRun } from "../../src/shared/run-record.js";
@@ -43,7 +42,7 @@ describe("worker/hostile-jobs", () => {
   it("refuses what strangers add to the queue, 50 MB of it as well, and does the run's own jobs", async () => {
     const run = await submitRun(server.redis, tempDir(), { count: 40 });
     const { runId } = run.head;
-    const queue = new Queue(queueName, { connection: server.redis, prefix: runPrefix(runId) });
+    const queue = server.queueOf(runId);
     const own = (await queue.getJob("chunk-1"))?.data as Record<string, unknown>;
     const strange: unknown[] = [
       null,
@@ -71,7 +70,6 @@ describe("worker/hostile-jobs", () => {
     while ((await queue.getJobCountByTypes("wait", "active")) > 0) await sleep(20);
     await consumer.drain(1_000);
     await assertSound(run, 40);
-    await queue.close();
     assert.equal(lines.filter((line) => /^Refused job/.test(line)).length, strange.length, lines.join("\n"));
     assert.equal(lines.filter((line) => /cannot be read/.test(line)).length, 3, lines.join("\n"));
     assert.ok(

@@ -3,8 +3,6 @@ import assert from "node:assert/strict";
 import { access, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Queue } from "bullmq";
-import { queueName, runPrefix } from "../../src/shared/job.js";
 import { type Log, silentLog } from "../../src/shared/log.js";
 import { createOutages, type Outages } from "../../src/shared/outages.js";
 import { assertDrainsWithin, assertOnceEach, gatedPredict } from "../support/outages.js";
@@ -16,22 +14,15 @@ const patient: Outages = createOutages({ storageTimeoutMs: 10_000, log: silentLo
 
 describe("worker/outages", () => {
   const tempDir = useTempDir();
-  const queues: Queue[] = [];
   let server: TestRedis;
   beforeEach(async () => {
     server = await startTestRedis();
   });
   afterEach(async () => {
-    for (const queue of queues.splice(0)) await queue.close();
     await server.close();
   });
 
-  const queueOf = ({ head }: Pick<TestRun, "head">): Queue => {
-    const queue = new Queue(queueName, { connection: server.redis, prefix: runPrefix(head.runId) });
-    queues.push(queue);
-    return queue;
-  };
-  const chunksOf = async (run: Pick<TestRun, "head">) => queueOf(run).getJobCounts("wait", "active");
+  const chunksOf = async ({ head }: Pick<TestRun, "head">) => server.queueOf(head.runId).getJobCounts("wait", "active");
 
   describe("a dataset that fails", () => {
     const away = () => join(tempDir(), "away");

@@ -1,11 +1,9 @@
 /** What workers and producers do while Redis answers and refuses: a real server at its limit, or in a script without end. */
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Queue } from "bullmq";
 import { createRunHead } from "../../src/dataset/run-head.js";
 import { openStorage } from "../../src/dataset/storage/open-storage.js";
 import { enqueueRun, registerRun, requeueLostChunks } from "../../src/producer/enqueue.js";
-import { queueName, runPrefix } from "../../src/shared/job.js";
 import { openRedis, type Redis } from "../../src/shared/redis.js";
 import { readRun } from "../../src/shared/run-record.js";
 import { succeeded } from "../../src/worker/outcome.js";
@@ -28,25 +26,18 @@ const never = () => new AbortController().signal;
 
 describe("worker/redis-refusals", () => {
   const tempDir = useTempDir();
-  const queues: Queue[] = [];
   let server: TestRedis;
   beforeEach(async () => {
     server = await startTestRedis();
   });
   afterEach(async () => {
     await raiseLimit();
-    for (const queue of queues.splice(0)) await queue.close();
     await server.close();
   });
 
   const reachLimit = () => server.redis.config("SET", "maxmemory", "1kb");
   const raiseLimit = () => server.redis.config("SET", "maxmemory", "0");
-  const queueOf = ({ head }: Pick<TestRun, "head">): Queue => {
-    const queue = new Queue(queueName, { connection: server.redis, prefix: runPrefix(head.runId) });
-    queues.push(queue);
-    return queue;
-  };
-  const chunksOf = async (run: Pick<TestRun, "head">) => queueOf(run).getJobCounts("wait", "active");
+  const chunksOf = async ({ head }: Pick<TestRun, "head">) => server.queueOf(head.runId).getJobCounts("wait", "active");
 
   describe("redis at its memory limit", () => {
     it("takes nothing, asks seldom, and does every item once there is room", async () => {
@@ -133,7 +124,7 @@ describe("worker/redis-refusals", () => {
 
     it("makes a producer wait that has only jobs to add", async () => {
       const run = await submitRun(server.redis, tempDir(), { count: 100 });
-      await queueOf(run).drain();
+      await server.queueOf(run.head.runId).drain();
       const context = { ...run, redis: server.redis };
       await reachLimit();
       const queued = testOutages.outlast(() => requeueLostChunks(context), never());
@@ -148,7 +139,7 @@ describe("worker/redis-refusals", () => {
 
     it("lets a producer go where it is interrupted", async () => {
       const run = await submitRun(server.redis, tempDir(), { count: 100 });
-      await queueOf(run).drain();
+      await server.queueOf(run.head.runId).drain();
       await reachLimit();
       const stop = new AbortController();
       const reason = new Error("stopped");
