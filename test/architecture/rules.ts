@@ -36,6 +36,8 @@ export const compositionRoot = "src/worker/start.ts";
 /** Package -> where it may be imported: one room or folder; files by name for the two ends of a queue. */
 export const packages: Readonly<Record<string, readonly string[]>> = {
   "@bufbuild/protobuf": ["src/worker/model/"],
+  "@tensorflow/tfjs-backend-wasm": ["src/worker/model/engines/"],
+  "@tensorflow/tfjs-core": ["src/worker/model/engines/"],
   "apache-arrow": ["src/dataset/"],
   bullmq: ["src/producer/chunk-queue.ts", "src/worker/run-queue.ts"],
   "cli-progress": ["src/cli/"],
@@ -66,7 +68,12 @@ export const processUsers: readonly string[] = [
 
 /** What a process that holds locks starts from: its event loop must stay free, so it loads no native image or model code. */
 export const lockHolders: readonly string[] = ["src/cli/main.ts", "src/library/index.ts"];
-const nativePackages: readonly string[] = ["sharp", "onnxruntime-node"];
+const nativePackages: readonly string[] = [
+  "sharp",
+  "onnxruntime-node",
+  "@tensorflow/tfjs-core",
+  "@tensorflow/tfjs-backend-wasm",
+];
 
 const maxFileLines = 300;
 const maxFunctionLines = 60;

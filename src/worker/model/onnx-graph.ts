@@ -9,6 +9,7 @@
  * Operators are those of opset 13 (https://onnx.ai/onnx/operators/), which every ONNX Runtime since 1.8 runs.
  */
 import { create, toBinary } from "@bufbuild/protobuf";
+import { adaptStem, type GraphParts, rgbMean } from "./graph-parts.js";
 import {
   type AttributeProto,
   AttributeProtoSchema,
@@ -21,8 +22,8 @@ import {
   ValueInfoProtoSchema,
 } from "./onnx_pb.js";
 import type { Preprocess } from "./preprocess.js";
-import { type Block, type ConvLayer, layersOf, type ResNetSpec } from "./spec.js";
-import { bytesOf, type FoldedWeights, type Tensor } from "./weights/tensor.js";
+import { type Block, type ConvLayer, layersOf } from "./spec.js";
+import { bytesOf, type Tensor } from "./weights/tensor.js";
 
 const opset = 13n;
 /** Version of the file format that belongs to opset 13. */
@@ -34,13 +35,6 @@ const attributeType = { int: 2, ints: 7 } as const;
 
 /** Names of the graph's input, `[N, size, size, 3]` uint8 RGB, and outputs, `[N, width]` and `[N, classes]` float32. */
 export const graphNames = { images: "images", embedding: "embedding", logits: "logits" } as const;
-
-/** What a graph is built from. */
-export interface GraphParts {
-  readonly spec: ResNetSpec;
-  readonly preprocess: Preprocess;
-  readonly weights: FoldedWeights;
-}
 
 /** A model whose weights are beside it. */
 export interface OnnxModel {
@@ -111,10 +105,10 @@ class GraphBuilder {
 }
 
 /** From uint8 NHWC to float32 NCHW, mean subtracted. */
-function addInput(graph: GraphBuilder, { mean, channelOrder }: Preprocess): string {
-  const rgbMean = Float32Array.from(channelOrder === "RGB" ? mean : mean.toReversed());
+function addInput(graph: GraphBuilder, preprocess: Preprocess): string {
+  const mean = { name: "mean", shape: [3], data: Float32Array.from(rgbMean(preprocess)) };
   const float = graph.node("Cast", [graphNames.images], "float", [int("to", dataType.float)]);
-  const centred = graph.node("Sub", [float, graph.constant({ name: "mean", shape: [3], data: rgbMean })], "centred");
+  const centred = graph.node("Sub", [float, graph.constant(mean)], "centred");
   return graph.node("Transpose", [centred], "channels-first", [ints("perm", [0, 3, 1, 2])]);
 }
 
@@ -123,22 +117,6 @@ function addBlock(graph: GraphBuilder, { name, reduce, spatial, expand, project 
   const expanded = graph.conv(expand, graph.relu(graph.conv(spatial, reduced)));
   const shortcut = project === null ? input : graph.conv(project, input);
   return graph.relu(graph.node("Add", [expanded, shortcut], `${name}.sum`));
-}
-
-/** The stem's weights for centred RGB input instead of scaled input in the model's own channel order. */
-function adaptStem({ name, shape, data }: Tensor, { channelOrder, std }: Preprocess): Tensor {
-  const [outChannels = 0, inChannels = 0, height = 0, width = 0] = shape;
-  const area = height * width;
-  const adapted = new Float32Array(data.length);
-  for (let plane = 0; plane < outChannels * inChannels; plane += 1) {
-    const channel = plane % inChannels;
-    const target = plane - channel + (channelOrder === "RGB" ? channel : inChannels - 1 - channel);
-    const scale = std[channel] as number;
-    for (let pixel = 0; pixel < area; pixel += 1) {
-      adapted[target * area + pixel] = (data[plane * area + pixel] as number) / scale;
-    }
-  }
-  return { name, shape, data: adapted };
 }
 
 function initializerOf({ name, shape }: Tensor): TensorProto {

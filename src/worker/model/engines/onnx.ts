@@ -3,7 +3,8 @@
  * so this is loaded in the engine thread only, through `open-engine`.
  */
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import { buildOnnxModel, type GraphParts, graphNames } from "../onnx-graph.js";
+import type { GraphParts } from "../graph-parts.js";
+import { buildOnnxModel, graphNames } from "../onnx-graph.js";
 import { layersOf } from "../spec.js";
 import type { Engine, EngineOutput } from "./engine.js";
 

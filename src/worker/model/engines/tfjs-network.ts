@@ -1,0 +1,151 @@
+/**
+ * A ResNet as a program of TensorFlow.js operators, built from the same spec and folded weights as the ONNX graph. It
+ * runs on whichever TensorFlow.js backend its caller has made current, and knows none of them. TensorFlow.js wants images
+ * as NHWC and kernels as `[height, width, in, out]`. Padding is given as a number of zeros on every side: TensorFlow's
+ * "same" would put the odd row of a stride of 2 at the bottom only.
+ */
+import {
+  add,
+  dispose,
+  fused,
+  maxPool,
+  mean,
+  relu,
+  type Tensor1D,
+  type Tensor2D,
+  type Tensor4D,
+  tensor1d,
+  tensor2d,
+  tensor4d,
+  tidy,
+} from "@tensorflow/tfjs-core";
+import { adaptStem, type GraphParts, rgbMean } from "../graph-parts.js";
+import { type Block, type ConvLayer, layersOf, type ResNetLayers } from "../spec.js";
+import type { FoldedWeights, Tensor } from "../weights/tensor.js";
+import type { EngineOutput } from "./engine.js";
+
+/** A network whose weights live in the backend. */
+export interface TfjsNetwork {
+  /** As in the port `Engine`. Leaves no tensor behind, also where it throws. */
+  infer(pixels: Uint8Array, n: number): Promise<EngineOutput>;
+  /** Frees the weights. */
+  dispose(): void;
+}
+
+interface ConvTensors {
+  readonly filter: Tensor4D;
+  readonly bias: Tensor1D;
+}
+
+/** The network in the backend's memory. */
+interface Program {
+  readonly layers: ResNetLayers;
+  /** By the layer's name. */
+  readonly convs: ReadonlyMap<string, ConvTensors>;
+  /**
+   * `[embeddingWidth, classes]`, turned over at load: the WebAssembly backend of 4.22 reads memory that it never wrote where a
+   * fused product transposes its second operand and adds a bias (4x2048 by 1000x2048: every number wrong).
+   */
+  readonly fcWeight: Tensor2D;
+  readonly fcBias: Tensor1D;
+}
+
+/** Copies the weights into the current backend. The caller disposes of the network. */
+export function buildTfjsNetwork({ spec, preprocess, weights }: GraphParts): TfjsNetwork {
+  const layers = layersOf(spec);
+  const convs = new Map(
+    layers.convolutions.map(({ name }) => {
+      const kernel = tensorOf(weights, `${name}.weight`);
+      const filter = filterOf(name === layers.stem.name ? adaptStem(kernel, preprocess) : kernel);
+      return [name, { filter, bias: tensor1d(tensorOf(weights, `${name}.bias`).data) }];
+    }),
+  );
+  const fcWeight = transposed(tensorOf(weights, "fc.weight"));
+  const fcBias = tensor1d(tensorOf(weights, "fc.bias").data);
+  const program: Program = { layers, convs, fcWeight, fcBias };
+  const shift = rgbMean(preprocess);
+  return {
+    infer: (pixels, n) => infer(program, centre(pixels, shift), [n, spec.inputSize, spec.inputSize, 3]),
+    dispose: () => dispose([fcWeight, fcBias, ...[...convs.values()].flatMap(({ filter, bias }) => [filter, bias])]),
+  };
+}
+
+async function infer(
+  program: Program,
+  images: Float32Array,
+  shape: [number, number, number, number],
+): Promise<EngineOutput> {
+  const outputs = tidy(() => run(program, tensor4d(images, shape)));
+  try {
+    const [embeddings, logits] = await Promise.all([outputs.embeddings.data(), outputs.logits.data()]);
+    return { embeddings: embeddings as Float32Array, logits: logits as Float32Array };
+  } finally {
+    dispose([outputs.embeddings, outputs.logits]);
+  }
+}
+
+function run(program: Program, images: Tensor4D): { embeddings: Tensor2D; logits: Tensor2D } {
+  const { layers, fcWeight, fcBias } = program;
+  let value = conv(program, layers.stem, images, "relu");
+  value = maxPool(value, 3, 2, 1);
+  for (const block of layers.blocks) value = runBlock(program, block, value);
+  const embeddings = mean(value, [1, 2]) as Tensor2D;
+  const logits = fused.matMul({ a: embeddings, b: fcWeight, bias: fcBias }) as Tensor2D;
+  return { embeddings, logits };
+}
+
+/** Tidied by itself, so that no more than one block's activations are alive at once. */
+function runBlock(program: Program, { reduce, spatial, expand, project }: Block, input: Tensor4D): Tensor4D {
+  return tidy(() => {
+    const inner = conv(program, spatial, conv(program, reduce, input, "relu"), "relu");
+    const shortcut = project === null ? input : conv(program, project, input, "linear");
+    return relu(add<Tensor4D>(conv(program, expand, inner, "linear"), shortcut));
+  });
+}
+
+function conv(
+  { convs }: Program,
+  { name, stride, padding }: ConvLayer,
+  x: Tensor4D,
+  activation: "relu" | "linear",
+): Tensor4D {
+  return fused.conv2d({ x, ...(convs.get(name) as ConvTensors), strides: stride, pad: padding, activation });
+}
+
+/** The values of `pixels`, RGB, less the mean. */
+function centre(pixels: Uint8Array, shift: readonly number[]): Float32Array {
+  const [red = 0, green = 0, blue = 0] = shift;
+  const centred = Float32Array.from(pixels);
+  for (let index = 0; index < centred.length; index += 3) {
+    centred[index] = (centred[index] as number) - red;
+    centred[index + 1] = (centred[index + 1] as number) - green;
+    centred[index + 2] = (centred[index + 2] as number) - blue;
+  }
+  return centred;
+}
+
+/** `[out, in, height, width]` as `[height, width, in, out]`. */
+function filterOf({ shape, data }: Tensor): Tensor4D {
+  const [outChannels = 0, inChannels = 0, height = 0, width = 0] = shape;
+  const area = height * width;
+  const moved = new Float32Array(data.length);
+  for (let plane = 0; plane < outChannels * inChannels; plane += 1) {
+    const [out, channel] = [Math.floor(plane / inChannels), plane % inChannels];
+    for (let place = 0; place < area; place += 1) {
+      moved[(place * inChannels + channel) * outChannels + out] = data[plane * area + place] as number;
+    }
+  }
+  return tensor4d(moved, [height, width, inChannels, outChannels]);
+}
+
+function transposed({ shape, data }: Tensor): Tensor2D {
+  const [rows = 0, columns = 0] = shape;
+  const turned = Float32Array.from(data, (_, i) => data[(i % rows) * columns + Math.floor(i / rows)] as number);
+  return tensor2d(turned, [columns, rows]);
+}
+
+function tensorOf(weights: FoldedWeights, name: string): Tensor {
+  const tensor = weights.get(name);
+  if (tensor === undefined) throw new Error(`tensor ${name} is missing`);
+  return tensor;
+}
