@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { type RunResult, run } from "../library/run.js";
+import { type RunResult, type RunStart, run } from "../library/run.js";
 import { addFlags, resolveFlags } from "./flags.js";
 import { describeFailures, describeSeconds, openProgress } from "./progress.js";
 import { openPullProgress } from "./pull-progress.js";
@@ -33,8 +33,8 @@ async function runCommand(sources: string[], flags: Record<string, unknown>, asJ
   const { log } = terminal;
   const signal = terminal.catchSignals();
   const progress = openProgress(terminal);
-  const onStart = ({ runId, out, engine }: { runId: string; out: string; engine: string }) =>
-    log.info("run started", { runId, model: options.model, engine, out });
+  const onStart = ({ runId, out, engine, whyEngine }: RunStart) =>
+    log.info("run started", { runId, model: options.model, engine, whyEngine, out });
   try {
     const hooks = { log, signal, onStart, onProgress: progress.update, onPull: openPullProgress(terminal) };
     const result = await run(sources, { ...options, ...hooks });

@@ -10,5 +10,5 @@ export type { Options } from "../shared/options.js";
 export type { Worker } from "../worker/start.js";
 export type { CallOptions } from "./context.js";
 export { type EnqueueOptions, type EnqueueResult, enqueue } from "./enqueue.js";
-export { type RunOptions, type RunProgress, type RunResult, run } from "./run.js";
+export { type RunOptions, type RunProgress, type RunResult, type RunStart, run } from "./run.js";
 export { startWorker } from "./work.js";

@@ -37,13 +37,22 @@ export interface RunOptions extends CallOptions {
   /** Called twice a second. */
   readonly onProgress?: (progress: RunProgress) => void;
   /** Called once, when the dataset exists and work begins. */
-  readonly onStart?: (run: { runId: string; out: string; engine: string }) => void;
+  readonly onStart?: (run: RunStart) => void;
 }
 
 export interface RunResult {
   readonly summary: Summary;
   /** The dataset was complete before; nothing was done. */
   readonly wasComplete: boolean;
+}
+
+/** A run whose work begins. */
+export interface RunStart {
+  readonly runId: string;
+  readonly out: string;
+  /** What executes the model here: `onnx/cpu`. */
+  readonly engine: string;
+  readonly whyEngine: string;
 }
 
 const watchEveryMs = 500;
@@ -109,7 +118,7 @@ interface ActiveRun {
   readonly redis: RunRedis;
   readonly outages: Outages;
   readonly onProgress: (progress: RunProgress) => void;
-  readonly onStart: (run: { runId: string; out: string; engine: string }) => void;
+  readonly onStart: (run: RunStart) => void;
 }
 
 async function runToTheEnd(active: ActiveRun): Promise<Summary> {
@@ -124,7 +133,8 @@ async function runToTheEnd(active: ActiveRun): Promise<Summary> {
   let worker: Worker | null = null;
   try {
     worker = await startOwnWorker(active);
-    onStart({ runId: head.runId, out: storage.location, engine: worker.engine });
+    const { engine, whyEngine } = worker;
+    onStart({ runId: head.runId, out: storage.location, engine, whyEngine });
     // The first to settle decides: the summary, or whatever ends the run early.
     return await Promise.race([
       watch(active, worker, producer, signal),

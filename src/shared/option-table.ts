@@ -5,6 +5,7 @@
  */
 import { availableParallelism } from "node:os";
 import { z } from "zod";
+import { type EngineRequest, engineNames } from "./engine-names.js";
 import { logFormats, logLevels } from "./log.js";
 
 export type OptionClass = "identity" | "policy" | "execution";
@@ -187,6 +188,15 @@ export const optionTable = {
     expected: "one or more directories",
     schema: texts,
     default: [],
+  }),
+  engine: option<EngineRequest>({
+    flag: "--engine <name>",
+    class: "execution",
+    commands: [...working, "doctor"],
+    description: "what executes the model; auto takes the fastest one here, any other runs or is an error",
+    expected: "auto, onnx, wasm, tensorflow or webgpu",
+    schema: z.enum(["auto", ...engineNames]),
+    default: "auto",
   }),
   batchSize: option<number>({
     flag: "--batch-size <n>",

@@ -13,7 +13,7 @@ export function computeSettings(model: ModelDescription, options: ResolvedOption
   return {
     modelDir: modelDirectory(cacheDir, model.name),
     modelSha256: model.modelSha256,
-    engine: "onnx",
+    engine: options.engine,
     precision: "fp32",
     batchSize: options.batchSize,
     maxWaitMs,

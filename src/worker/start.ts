@@ -34,6 +34,8 @@ export interface Worker {
   readonly ended: Promise<void>;
   /** What executes the model, for example `onnx/cpu`. */
   readonly engine: string;
+  /** Why it is this engine. */
+  readonly whyEngine: string;
   /** Rows made in the chunks in hand, not committed yet. */
   rowsInHand(): number;
   /** Finishes the chunks in hand within `drainTimeoutMs`, gives back the rest, and ends the compute child. */
@@ -75,6 +77,7 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
   return {
     ended,
     engine: compute.report.engine,
+    whyEngine: compute.report.why,
     rowsInHand: () => rowsInHand,
     async close(drainTimeoutMs) {
       await Promise.all([consumer.drain(drainTimeoutMs), ended]);

@@ -25,7 +25,7 @@ describe("worker/stages", () => {
     const fetched: string[] = [];
     let predict = async (): Promise<Outcome<typeof somePrediction>> => succeeded(somePrediction);
     const compute = {
-      report: { engine: "test/none", embeddingWidth: 4, loadMs: 0 },
+      report: { engine: "test/none", why: "a test", embeddingWidth: 4, loadMs: 0 },
       predict: () => predict(),
       times: () => ({ decodeMs: 0, inferMs: 0, batches: 0, images: 0, restarts: 0 }),
     } as unknown as ComputeClient;

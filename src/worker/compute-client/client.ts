@@ -59,11 +59,18 @@ export interface ClientTiming {
   readonly startTimeoutMs: number;
   /** Silence that is allowed beyond one decode's time: a model call on a slow machine. */
   readonly silenceMarginMs: number;
+  /** And for each image of a batch, since a batch answers as a whole: wasm took 0.5 s an image on a busy core. */
+  readonly imageMarginMs: number;
   /** Rest after a child that ended without any work; doubles. */
   readonly backoffMs: number;
 }
 
-const defaultTiming: ClientTiming = { startTimeoutMs: 120_000, silenceMarginMs: 30_000, backoffMs: 250 };
+const defaultTiming: ClientTiming = {
+  startTimeoutMs: 120_000,
+  silenceMarginMs: 30_000,
+  imageMarginMs: 1_000,
+  backoffMs: 250,
+};
 /** Children that may end in a row without one answer from any. */
 const maxIdleEnds = 3;
 
@@ -199,7 +206,8 @@ class SupervisedClient implements ComputeClient {
 
   #welcome(report: EngineReport): void {
     this.#deadline?.cancel();
-    const silenceMs = this.#settings.itemTimeoutMs + this.#timing.silenceMarginMs;
+    const { itemTimeoutMs, batchSize } = this.#settings;
+    const silenceMs = itemTimeoutMs + this.#timing.silenceMarginMs + batchSize * this.#timing.imageMarginMs;
     this.#deadline = startDeadline(silenceMs, () => this.#kill("silent"));
     this.#state = "working";
     if (this.#report === null) {

@@ -4,8 +4,9 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { LabelmillError, messageOf } from "../../shared/errors.js";
+import { chooseEngine } from "../model/engine-choice.js";
 import type { Engine } from "../model/engines/engine.js";
-import { openEngine } from "../model/engines/open-engine.js";
+import { openEngine, whyUnavailable } from "../model/engines/open-engine.js";
 import { topK } from "../model/top-k.js";
 import type { BatchInput, BatchOutput, EngineThreadSettings, FromEngineThread } from "./engine-client.js";
 import { inputBytes } from "./protocol.js";
@@ -25,12 +26,16 @@ function postFatal(thrown: unknown): void {
 
 async function start(): Promise<void> {
   const started = performance.now();
-  const engine = await openEngine(settings);
+  const choice = await chooseEngine(settings.engine, whyUnavailable);
+  const engine = await openEngine({ ...settings, engine: choice.engine });
   // One image that is known to be good: what fails later fails on the strength of a working engine.
   await runBatch(engine, { pixels: new ArrayBuffer(inputBytes), topK: [1] });
   const { name, embeddingWidth } = engine;
   parentPort?.on("message", (input: BatchInput) => void answer(engine, input));
-  post({ type: "ready", report: { engine: name, embeddingWidth, loadMs: performance.now() - started } });
+  post({
+    type: "ready",
+    report: { engine: name, why: choice.why, embeddingWidth, loadMs: performance.now() - started },
+  });
 }
 
 async function answer(engine: Engine, input: BatchInput): Promise<void> {

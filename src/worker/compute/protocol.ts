@@ -3,6 +3,7 @@
  * arrays cross as copies). The child never learns a uri, a run or a secret: it gets numbered bytes, it gives numbered
  * predictions.
  */
+import type { EngineRequest } from "../../shared/engine-names.js";
 import { LabelmillError, type RunErrorCode } from "../../shared/errors.js";
 import type { Outcome } from "../outcome.js";
 
@@ -12,7 +13,7 @@ export interface ComputeSettings {
   readonly modelDir: string;
   /** Expected digest; loading anything else is refused. */
   readonly modelSha256: string;
-  readonly engine: "onnx";
+  readonly engine: EngineRequest;
   readonly precision: "fp32";
   /** Most images in one model call. */
   readonly batchSize: number;
@@ -54,6 +55,8 @@ export interface StageTimes {
 export interface EngineReport {
   /** For example `onnx/cpu`. */
   readonly engine: string;
+  /** Why this engine: what was asked for, or what `auto` found. */
+  readonly why: string;
   readonly embeddingWidth: number;
   readonly loadMs: number;
 }

@@ -22,7 +22,7 @@ const settings: ComputeSettings = {
   itemTimeoutMs: 300,
   maxPixels: 1000,
 };
-const timing: ClientTiming = { startTimeoutMs: 5_000, silenceMarginMs: 200, backoffMs: 10 };
+const timing: ClientTiming = { startTimeoutMs: 5_000, silenceMarginMs: 200, imageMarginMs: 0, backoffMs: 10 };
 
 describe("worker/compute-client/client", function () {
   this.timeout(20_000);

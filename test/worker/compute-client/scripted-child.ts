@@ -30,7 +30,8 @@ function start(): void {
     process.exit(3);
   }
   if (how === "fatal") send({ type: "fatal", code: "MODEL_CORRUPT", message: "The cached model m is damaged" });
-  if (how === "works") send({ type: "ready", report: { engine: "scripted", embeddingWidth: 2, loadMs: 0 } });
+  if (how === "works")
+    send({ type: "ready", report: { engine: "scripted", why: "a test", embeddingWidth: 2, loadMs: 0 } });
 }
 
 function answer(id: number, outcome: Outcome<Prediction>): void {

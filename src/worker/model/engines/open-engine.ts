@@ -1,17 +1,45 @@
+import type { EngineName } from "../../../shared/engine-names.js";
 import { LabelmillError, messageOf } from "../../../shared/errors.js";
 import { findModel } from "../catalog.js";
+import { missingPackage } from "../engine-choice.js";
+import type { GraphParts } from "../graph-parts.js";
 import { readModel } from "../store.js";
 import type { Engine } from "./engine.js";
 
 /** Which engine is to run which model. */
 export interface OpenEngineOptions {
-  readonly engine: "onnx";
+  readonly engine: EngineName;
   /** The model's directory in the cache. */
   readonly modelDir: string;
   /** Weights of another digest are refused. */
   readonly modelSha256: string;
   /** Threads of one model call. */
   readonly engineThreads: number;
+}
+
+type Open = (parts: GraphParts, options: { readonly threads: number }) => Promise<Engine>;
+
+/** Loads an engine's native code or its like; null where this version has no adapter for it. */
+const adapters: Readonly<Record<EngineName, (() => Promise<Open>) | null>> = {
+  onnx: async () => (await import("./onnx.js")).openOnnxEngine,
+  wasm: async () => (await import("./wasm.js")).openWasmEngine,
+  tensorflow: null,
+  webgpu: null,
+};
+
+/**
+ * Why that engine cannot run here, and what to do about it; null where it loads. To be called in the engine thread, since
+ * it loads native code.
+ */
+export async function whyUnavailable(engine: EngineName): Promise<string | null> {
+  const load = adapters[engine];
+  const missing = missingPackage(engine, isInstalled);
+  if (missing !== null) return missing;
+  if (load === null) return "its packages are installed, but this version cannot use them yet";
+  return load().then(
+    () => null,
+    (error: unknown) => `its package does not load: ${messageOf(error)}`,
+  );
 }
 
 /**
@@ -23,9 +51,19 @@ export async function openEngine({ engine, modelDir, modelSha256, engineThreads 
   const { manifest, weights } = await readModel(modelDir, modelSha256);
   const { spec, preprocess } = findModel(manifest.name);
   try {
-    const { openOnnxEngine } = await import("./onnx.js");
-    return await openOnnxEngine({ spec, preprocess, weights }, { threads: engineThreads });
+    const open = await adapters[engine]?.();
+    if (open === undefined) throw new Error("this version cannot use it yet");
+    return await open({ spec, preprocess, weights }, { threads: engineThreads });
   } catch (error) {
     throw new LabelmillError("ENGINE_UNAVAILABLE", { engine, reason: messageOf(error) }, { cause: error });
+  }
+}
+
+function isInstalled(name: string): boolean {
+  try {
+    import.meta.resolve(name);
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -1,0 +1,6 @@
+/** The engines that a model can be executed by. */
+export const engineNames = ["onnx", "wasm", "tensorflow", "webgpu"] as const;
+
+export type EngineName = (typeof engineNames)[number];
+/** What a user may ask for; `auto` leaves the choice to the worker. */
+export type EngineRequest = EngineName | "auto";

@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import type { Summary } from "../../src/dataset/summary.js";
+import { openResults } from "../../src/results/open.js";
+import { runCli } from "../support/cli.js";
+import { cosine } from "../support/cosine.js";
+import { resnet50ForTests } from "../support/model.js";
+import { collect, useTempDir } from "../support/temp-dir.js";
+
+describe("e2e/engines", function () {
+  this.timeout(300_000);
+  const tempDir = useTempDir();
+  before(() => resnet50ForTests());
+
+  it("gives the same rows on another engine, and names it with the reason", async () => {
+    const rows = [];
+    for (const [engine, name, why] of [
+      ["auto", "onnx/cpu", /"whyEngine":"the fastest CPU engine here"/],
+      ["wasm", "wasm/simd", /"whyEngine":"--engine wasm"/],
+    ] as const) {
+      const out = join(tempDir(), engine);
+      const { code, stdout, stderr } = await runCli([
+        "run",
+        "examples/photos",
+        "--out",
+        out,
+        "--engine",
+        engine,
+        "--json",
+      ]);
+      assert.equal(code, 0, stderr);
+      assert.deepEqual((JSON.parse(stdout) as Summary).engines, [name]);
+      assert.match(stderr, why);
+      rows.push(await collect((await openResults(out)).rows({ columns: ["uri", "label", "embedding"] })));
+    }
+    const [onnx = [], wasm = []] = rows;
+    assert.equal(wasm.length, 4);
+    for (const [index, row] of wasm.entries()) {
+      const same = onnx[index];
+      assert.deepEqual([row.uri, row.label], [same?.uri, same?.label]);
+      assert.ok(cosine(row.embedding as Float32Array, same?.embedding as Float32Array) >= 0.99999);
+    }
+  });
+
+  it("ends with the way out where the engine that is asked for is absent", async () => {
+    const out = join(tempDir(), "out");
+    const { code, stderr } = await runCli(["run", "examples/photos", "--out", out, "--engine", "tensorflow"]);
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /Engine tensorflow cannot run here: @tensorflow\/tfjs-node-gpu not installed; run `npm install/,
+    );
+    assert.match(stderr, /\[ENGINE_UNAVAILABLE\]/);
+  });
+
+  it("refuses an engine that does not exist as bad usage", async () => {
+    const { code, stderr } = await runCli(["run", "examples/photos", "--engine", "cuda"]);
+    assert.equal(code, 2);
+    assert.match(stderr, /Expected `engine` to be auto, onnx, wasm, tensorflow or webgpu, got `cuda`/);
+  });
+});

@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import type { EngineName } from "../../../src/shared/engine-names.js";
+import { chooseEngine, missingPackage } from "../../../src/worker/model/engine-choice.js";
+import { whyUnavailable } from "../../../src/worker/model/engines/open-engine.js";
+
+/** A machine on which only `engines` run. */
+const only =
+  (...engines: EngineName[]) =>
+  async (engine: EngineName): Promise<string | null> =>
+    engines.includes(engine) ? null : "it is not here";
+
+describe("worker/model/engine-choice", () => {
+  it("takes onnx where both CPU engines run, and says why", async () => {
+    const choice = await chooseEngine("auto", only("onnx", "wasm", "tensorflow", "webgpu"));
+    assert.deepEqual(choice, { engine: "onnx", why: "the fastest CPU engine here" });
+  });
+
+  it("takes wasm where onnx does not run, and says what is wrong with onnx", async () => {
+    const choice = await chooseEngine("auto", only("wasm"));
+    assert.equal(choice.engine, "wasm");
+    assert.match(choice.why, /onnx cannot run: it is not here/);
+  });
+
+  it("refuses where none runs, naming each reason", async () => {
+    await assert.rejects(chooseEngine("auto", only()), {
+      code: "ENGINE_UNAVAILABLE",
+      message: /onnx cannot run: it is not here; wasm cannot run: it is not here/,
+    });
+  });
+
+  it("takes the engine that is asked for, or refuses; it never takes another", async () => {
+    assert.deepEqual(await chooseEngine("wasm", only("onnx", "wasm")), { engine: "wasm", why: "--engine wasm" });
+    await assert.rejects(chooseEngine("wasm", only("onnx")), { code: "ENGINE_UNAVAILABLE" });
+  });
+
+  it("names the packages that are missing, the command that installs them, and what else there is", () => {
+    const reason = missingPackage("wasm", (name) => name === "@tensorflow/tfjs-core");
+    assert.equal(
+      reason,
+      "@tensorflow/tfjs-backend-wasm not installed; run `npm install @tensorflow/tfjs-backend-wasm@4.22.0`, or take --engine onnx",
+    );
+    assert.equal(
+      missingPackage("wasm", () => true),
+      null,
+    );
+  });
+
+  it("finds the engines that this package brings", async () => {
+    assert.deepEqual([await whyUnavailable("onnx"), await whyUnavailable("wasm")], [null, null]);
+  });
+
+  it("installs the versions that this package is tested with", async () => {
+    const { readFile } = await import("node:fs/promises");
+    const manifest = JSON.parse(await readFile("package.json", "utf8"));
+    const known = { ...manifest.dependencies, ...manifest.peerDependencies } as Record<string, string>;
+    for (const engine of ["onnx", "wasm", "tensorflow"] as const) {
+      const install = /npm install ([^`]+)`/.exec(missingPackage(engine, () => false) ?? "")?.[1] ?? "";
+      for (const each of install.split(" ")) {
+        const at = each.lastIndexOf("@");
+        assert.equal(known[each.slice(0, at)], each.slice(at + 1), each);
+      }
+    }
+  });
+});
