@@ -9,7 +9,8 @@ import { join } from "node:path";
 import { root, runScript, StepError } from "./step.mjs";
 
 /** What may be in the package: compiled product, its data, papers. */
-const allowed = /^(package\.json|README\.md|CHANGELOG\.md|LICENSE|assets\/.+|dist\/src\/.+\.(js|d\.ts))$/;
+const allowed =
+  /^(package\.json|README\.md|CHANGELOG\.md|LICENSE|assets\/.+|examples\/photos\/.+|dist\/src\/.+\.(js|d\.ts))$/;
 
 async function main() {
   const project = mkdtempSync(join(tmpdir(), "labelmill-pack-"));
@@ -20,7 +21,13 @@ async function main() {
     const names = packed.files.map(({ path }) => path);
     const strange = names.filter((name) => !allowed.test(name));
     if (strange.length > 0) throw new StepError(`The package holds what it should not: ${strange.join(", ")}.`);
-    for (const name of ["README.md", "LICENSE", "dist/src/cli/main.js", "dist/src/library/index.d.ts"]) {
+    for (const name of [
+      "README.md",
+      "LICENSE",
+      "examples/photos/chelsea.png",
+      "dist/src/cli/main.js",
+      "dist/src/library/index.d.ts",
+    ]) {
       if (!names.includes(name)) throw new StepError(`The package lacks ${name}.`);
     }
     const home = install(project, packed.filename);

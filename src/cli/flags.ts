@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { type Command, Option } from "commander";
 import { parse } from "yaml";
 import { LabelmillError, messageOf, systemCode } from "../shared/errors.js";
-import { type CommandName, type OptionSpec, optionTable } from "../shared/option-table.js";
+import type { CommandName, OptionSpec } from "../shared/option-spec.js";
+import { optionTable } from "../shared/option-table.js";
 import { envNameOf, optionNames, type ResolvedOptions, resolveOptions } from "../shared/options.js";
 
 const configNames = ["labelmill.config.json", "labelmill.config.yaml", "labelmill.config.yml"];

@@ -5,13 +5,14 @@ import { npmRegistry, pullModel } from "../worker/model/pull.js";
 import { isModelCached, modelDirectory } from "../worker/model/store.js";
 import { type ModelSummary, summarizeModel } from "../worker/model/summary.js";
 import { addFlags, resolveFlags } from "./flags.js";
+import { registerModelsVerify } from "./models-verify.js";
 import { openPullProgress } from "./pull-progress.js";
 import { formatTable } from "./table.js";
 import { openTerminal } from "./terminal.js";
 
 type Flags = Record<string, unknown>;
 
-/** `labelmill models list|pull|summary`. */
+/** `labelmill models list|pull|summary|verify`. */
 export function registerModels(program: Command): void {
   const models = program.command("models").description("the models that this version knows, and their weights");
   addFlags(models.command("list"), "models")
@@ -28,6 +29,7 @@ export function registerModels(program: Command): void {
     .argument("[name]", "model", "resnet50")
     .option("--json", "print one JSON object on stdout")
     .action(summaryCommand);
+  registerModelsVerify(models);
 }
 
 async function listCommand({ json, ...flags }: Flags): Promise<void> {

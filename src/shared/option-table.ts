@@ -5,44 +5,13 @@
  */
 import { availableParallelism } from "node:os";
 import { z } from "zod";
-import { type EngineRequest, engineNames } from "./engine-names.js";
+import { type EngineName, type EngineRequest, engineNames } from "./engine-names.js";
 import { logFormats, logLevels } from "./log.js";
-
-export type OptionClass = "identity" | "policy" | "execution";
-export type CommandName = "run" | "enqueue" | "work" | "models" | "doctor" | "results";
-
-export interface OptionSpec<T = unknown> {
-  /** As a flag is written, without a value for booleans: `--chunk-size <n>`. */
-  readonly flag: string;
-  readonly class: OptionClass;
-  readonly commands: readonly CommandName[];
-  readonly description: string;
-  /** Completes the sentence "Expected `option` to be …". */
-  readonly expected: string;
-  /** Parses a flag's or variable's text as well as a config file's value. */
-  readonly schema: z.ZodType<T>;
-  readonly default: T;
-  /** What the documentation says of the default, where it depends on the machine. */
-  readonly defaultText?: string;
-  /** Other than `LABELMILL_` + the name. */
-  readonly env?: string;
-}
-
-const option = <T>(spec: OptionSpec<T>): OptionSpec<T> => spec;
-
-const integer = (min: number, max: number) =>
-  z.union([z.number(), z.string().regex(/^\d+$/).transform(Number)]).pipe(z.number().int().min(min).max(max));
-const flagValue = z.union([
-  z.boolean(),
-  z.enum(["true", "1", "false", "0"]).transform((v) => v === "true" || v === "1"),
-]);
-/** Repeated flags, a list in a config file, or comma-separated text in a variable. */
-const texts = z.union([z.array(z.string().min(1)), z.string().transform((v) => v.split(",").filter((s) => s !== ""))]);
-const text = z.string().min(1);
+import { type CommandName, flagValue, integer, option, text, texts } from "./option-spec.js";
 
 const producing: readonly CommandName[] = ["run", "enqueue"];
 const working: readonly CommandName[] = ["run", "work"];
-const everywhere: readonly CommandName[] = ["run", "enqueue", "work", "models", "doctor", "results"];
+const everywhere: readonly CommandName[] = ["run", "enqueue", "work", "models", "models verify", "doctor", "results"];
 
 export const optionTable = {
   out: option<string | null>({
@@ -86,7 +55,7 @@ export const optionTable = {
   limit: option<number | null>({
     flag: "--limit <n>",
     class: "identity",
-    commands: producing,
+    commands: [...producing, "models verify"],
     description: "take only the first n items",
     expected: "an integer from 1 to 10000000000",
     schema: integer(1, 1e10).nullable(),
@@ -198,10 +167,23 @@ export const optionTable = {
     schema: z.enum(["auto", ...engineNames]),
     default: "auto",
   }),
+  engines: option<readonly EngineName[]>({
+    flag: "--engines <names>",
+    class: "execution",
+    commands: ["models verify"],
+    description: "engines to compare, with commas between them; the others are compared with the first",
+    expected: "some of onnx, wasm, tensorflow and webgpu",
+    schema: z.preprocess(
+      (value) => [value].flat().flatMap((each) => (typeof each === "string" ? each.split(",") : [each])),
+      z.array(z.enum(engineNames)).refine((names) => new Set(names).size === names.length),
+    ),
+    default: [],
+    defaultText: "every engine that is here",
+  }),
   batchSize: option<number>({
     flag: "--batch-size <n>",
     class: "execution",
-    commands: working,
+    commands: [...working, "models verify", "doctor"],
     description: "most images in one model call",
     expected: "an integer from 1 to 1024",
     schema: integer(1, 1024),
@@ -220,7 +202,7 @@ export const optionTable = {
   engineThreads: option<number>({
     flag: "--engine-threads <n>",
     class: "execution",
-    commands: working,
+    commands: [...working, "models verify", "doctor"],
     description: "threads of one model call on a CPU",
     expected: "an integer from 1 to 256",
     schema: integer(1, 256),
@@ -257,7 +239,7 @@ export const optionTable = {
   cacheDir: option<string | null>({
     flag: "--cache-dir <dir>",
     class: "execution",
-    commands: ["run", "enqueue", "work", "models", "doctor"],
+    commands: ["run", "enqueue", "work", "models", "models verify", "doctor"],
     description: "where models are kept",
     expected: "a directory",
     schema: text.nullable(),

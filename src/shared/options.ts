@@ -3,7 +3,8 @@
  * frozen and complete; nothing after this sees a partial one.
  */
 import { LabelmillError } from "./errors.js";
-import { type OptionName, type OptionSpec, optionTable } from "./option-table.js";
+import type { OptionSpec } from "./option-spec.js";
+import { type OptionName, optionTable } from "./option-table.js";
 
 type ValueOf<S> = S extends OptionSpec<infer T> ? T : never;
 /** Every option with its value. */

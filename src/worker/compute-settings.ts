@@ -21,5 +21,6 @@ export function computeSettings(model: ModelDescription, options: ResolvedOption
     engineThreads: options.engineThreads,
     itemTimeoutMs: options.itemTimeoutMs,
     maxPixels,
+    withLogits: false,
   };
 }

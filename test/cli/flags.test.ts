@@ -3,7 +3,8 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Command } from "commander";
 import { addFlags } from "../../src/cli/flags.js";
-import { type CommandName, type OptionSpec, optionTable } from "../../src/shared/option-table.js";
+import type { CommandName, OptionSpec } from "../../src/shared/option-spec.js";
+import { optionTable } from "../../src/shared/option-table.js";
 import { optionNames } from "../../src/shared/options.js";
 import { runCli } from "../support/cli.js";
 import { useTempDir } from "../support/temp-dir.js";
@@ -14,6 +15,7 @@ const commands: readonly (readonly [CommandName, readonly string[]])[] = [
   ["work", ["work"]],
   ["doctor", ["doctor"]],
   ["models", ["models", "pull"]],
+  ["models verify", ["models", "verify"]],
   ["results", ["results", "stats"]],
 ];
 

@@ -1,6 +1,7 @@
 /** Renders `docs/errors.md` and `docs/options.md` from the tables in the code. Read by `generate.ts` and by the test. */
 import { errorTable } from "../../src/shared/errors.js";
-import { type OptionClass, type OptionSpec, optionTable } from "../../src/shared/option-table.js";
+import type { OptionClass, OptionSpec } from "../../src/shared/option-spec.js";
+import { optionTable } from "../../src/shared/option-table.js";
 import { envNameOf, optionNames } from "../../src/shared/options.js";
 
 const cell = (text: string) => text.replaceAll("|", "\\|");

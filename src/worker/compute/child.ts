@@ -12,7 +12,14 @@ import { type BatchedImage, createBatcher } from "./batch.js";
 import { type Decoder, openDecoder } from "./decode.js";
 import { createDecodeQueue } from "./decode-queue.js";
 import { type BatchOutput, type EngineThread, startEngineThread } from "./engine-client.js";
-import { type ComputeSettings, type FromChild, type ImageResult, inputBytes, type ToChild } from "./protocol.js";
+import {
+  type ComputeSettings,
+  type FromChild,
+  type ImageResult,
+  inputBytes,
+  type Prediction,
+  type ToChild,
+} from "./protocol.js";
 import { createTally } from "./tally.js";
 
 /** The channel closes when the parent ends, however it ends. Not `exit`, which waits for a model call to return. */
@@ -96,5 +103,13 @@ function toResult(image: BatchedImage, index: number, output: BatchOutput, embed
   const { id, width, height, format } = image;
   const { indices: topIndices, scores: topScores } = output.top[index] as TopK;
   const embedding = output.embeddings.subarray(index * embeddingWidth, (index + 1) * embeddingWidth);
-  return { id, outcome: succeeded({ width, height, format, topIndices, topScores, embedding }) };
+  const logits = logitsOf(output, index);
+  return { id, outcome: succeeded({ width, height, format, topIndices, topScores, embedding, ...logits }) };
+}
+
+/** Absent rather than empty where they were not asked for, so that they do not cross to the parent. */
+function logitsOf({ logits, top }: BatchOutput, index: number): Pick<Prediction, "logits"> {
+  if (logits === null) return {};
+  const classes = logits.length / top.length;
+  return { logits: logits.slice(index * classes, (index + 1) * classes) };
 }

@@ -56,7 +56,7 @@ async function runBatch(engine: Engine, { pixels, topK: wanted }: BatchInput): P
   // that is at fault, not the image: the run stops, rather than rows being written on its word.
   const top = wanted.map((k, image) => topK(logits.subarray(image * engine.classes, (image + 1) * engine.classes), k));
   // The engine may own the memory of its outputs, which then cannot be transferred.
-  return { pixels, embeddings: embeddings.slice(), top, inferMs };
+  return { pixels, embeddings: embeddings.slice(), logits: settings.withLogits ? logits.slice() : null, top, inferMs };
 }
 
 start().catch(postFatal);

@@ -26,6 +26,8 @@ export interface ComputeSettings {
   /** Longest time one decode may take, in milliseconds, before the child reports it as overdue. */
   readonly itemTimeoutMs: number;
   readonly maxPixels: number;
+  /** Whether predictions carry their logits, which comparing engines needs and rows do not. */
+  readonly withLogits: boolean;
 }
 
 /** What the model says of one image. */
@@ -41,6 +43,8 @@ export interface Prediction {
   readonly topScores: readonly number[];
   /** Pooled features, float32, as long as the model is wide (2,048 for ResNet-50). */
   readonly embedding: Float32Array;
+  /** One a class, before softmax; only where the settings ask for them. */
+  readonly logits?: Float32Array;
 }
 
 /** Where the child's time went since its last report. Decodes run side by side, so `decodeMs` may exceed the time passed. */

@@ -21,6 +21,7 @@ const settings: ComputeSettings = {
   engineThreads: 1,
   itemTimeoutMs: 300,
   maxPixels: 1000,
+  withLogits: false,
 };
 const timing: ClientTiming = { startTimeoutMs: 5_000, silenceMarginMs: 200, imageMarginMs: 0, backoffMs: 10 };
 

@@ -36,6 +36,7 @@ describe("worker/compute-client/start", function () {
       engineThreads: 2,
       itemTimeoutMs: 30_000,
       maxPixels: 100_000_000,
+      withLogits: false,
     };
   });
 

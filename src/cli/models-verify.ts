@@ -1,0 +1,70 @@
+import type { Command } from "commander";
+import { resolveCall } from "../library/context.js";
+import { type VerifiedModel, verifyModel } from "../library/verify-model.js";
+import { addFlags, resolveFlags } from "./flags.js";
+import { openPullProgress } from "./pull-progress.js";
+import { formatTable } from "./table.js";
+import { openTerminal } from "./terminal.js";
+
+/** `labelmill models verify`. */
+export function registerModelsVerify(models: Command): void {
+  addFlags(models.command("verify"), "models verify")
+    .description(
+      "run the same images through every engine, compare the answers, and keep a certificate beside the model",
+    )
+    .argument("[name]", "model", "resnet50")
+    .argument("[source...]", "directories, or .txt lists with one path a line; none means the example photos")
+    .option("--json", "print the certificate as one JSON object on stdout")
+    .addHelpText(
+      "after",
+      "\nExit status: 0 where the engines agree, 1 where they do not or one that was named cannot run, 2 usage.",
+    )
+    .action(verifyCommand);
+}
+
+async function verifyCommand(
+  name: string,
+  sources: string[],
+  { json, ...flags }: Record<string, unknown>,
+): Promise<void> {
+  const options = { ...(await resolveFlags(flags)), model: name };
+  const terminal = openTerminal(options);
+  const call = { ...options, log: terminal.log, signal: terminal.catchSignals(), onPull: openPullProgress(terminal) };
+  const verified = await verifyModel(sources, resolveCall(call));
+  terminal.print(json === true ? JSON.stringify(verified.certificate) : describeVerified(verified));
+  if (!verified.certificate.agree) process.exitCode = 1;
+}
+
+function describeVerified({ certificate, path, skipped }: VerifiedModel): string {
+  const { model, images, batchSize, engineThreads, engines, absent, agree, limits, machine } = certificate;
+  const rows = engines.map(({ engine, imagesPerSecond, loadMs, agreement }) => [
+    engine,
+    imagesPerSecond,
+    loadMs,
+    ...(agreement === null
+      ? ["compared with", "", ""]
+      : [
+          `${agreement.sameTop1} of ${agreement.images}`,
+          describeCosine(agreement.minCosine),
+          agreement.maxLogitDifference.toExponential(1),
+        ]),
+  ]);
+  const header = ["engine", "images/s", "load ms", "same top-1", "min cosine", "max logit difference"];
+  const limit = `top-1 ${limits.top1Share * 100} %, cosine ${limits.minCosine}`;
+  const verdict = engines.length === 1 ? "Nothing to compare with." : agree ? "They agree" : "They DISAGREE";
+  return [
+    `${model}, ${images} images${skipped === 0 ? "" : ` (${skipped} more cannot be read)`}, batches of ${batchSize}, ` +
+      `${engineThreads} threads, ${machine.cpu}`,
+    "",
+    formatTable(header, rows),
+    ...absent.map(({ reason }) => `not compared: ${reason}`),
+    "",
+    engines.length === 1 ? verdict : `${verdict} (limits: ${limit}).`,
+    `Certificate: ${path}`,
+  ].join("\n");
+}
+
+/** As its distance from 1 where that is small: `1 - 2.1e-12`. */
+function describeCosine(cosine: number): string {
+  return cosine < 0.999 || cosine >= 1 ? cosine.toFixed(4) : `1 - ${(1 - cosine).toExponential(1)}`;
+}

@@ -1,0 +1,113 @@
+/**
+ * `models verify`: reads images of the caller's choice, has every engine label them, and certifies beside the model how
+ * far they agree. The cached weights are checked against their digest on the way, as each engine loads them.
+ */
+import { createHash } from "node:crypto";
+import { arch, availableParallelism, cpus, platform, release } from "node:os";
+import { fileURLToPath } from "node:url";
+import { openSources } from "../producer/source/open-source.js";
+import { engineNames } from "../shared/engine-names.js";
+import { LabelmillError } from "../shared/errors.js";
+import { version } from "../shared/version.js";
+import { compareEngines } from "../worker/compare-engines.js";
+import { computeSettings } from "../worker/compute-settings.js";
+import { openFetcher } from "../worker/fetch/open-fetcher.js";
+import { agreementLimits } from "../worker/model/agreement.js";
+import { describeModel } from "../worker/model/catalog.js";
+import { type Certificate, writeCertificate } from "../worker/model/certificate.js";
+import { modelDirectory } from "../worker/model/store.js";
+import type { CallContext } from "./context.js";
+import { ensureModel } from "./ensure-model.js";
+
+/** The photos that come with the package. Compiled, this file is dist/src/library/verify-model.js. */
+export const examplePhotos = fileURLToPath(new URL("../../../examples/photos", import.meta.url));
+
+/** Images are held in memory, encoded; more than these are not needed to tell engines apart. */
+const usualLimit = 1_000;
+
+export interface VerifiedModel {
+  readonly certificate: Certificate;
+  /** Where the certificate lies. */
+  readonly path: string;
+  /** Images of the sources that cannot be read or decoded. */
+  readonly skipped: number;
+}
+
+/**
+ * Compares `options.engines` (all that are here, where none is named) on the images of `sources` (the example photos, where
+ * none is given). Throws OPTION_*, RUN_SOURCE_*, MODEL_*, ENGINE_*, STORAGE_FAILED. Engines that disagree are no error.
+ */
+export async function verifyModel(sources: readonly string[], context: CallContext): Promise<VerifiedModel> {
+  const { options, places, log } = context;
+  const model = describeModel(options.model);
+  const found = await readImages(sources, context);
+  await ensureModel(context);
+  const settings = computeSettings(model, options, places.cacheDir);
+  const isRequired = options.engines.length > 0;
+  const engines = isRequired ? options.engines : engineNames;
+  const comparison = await compareEngines({ engines, isRequired, images: found.images, settings, log });
+  if (comparison.images === 0) throw noImages(sources, "none can be decoded");
+  const certificate: Certificate = {
+    format: 1,
+    model: model.name,
+    modelSha256: model.modelSha256,
+    preprocessSha256: model.preprocessSha256,
+    precision: model.precision,
+    madeAt: new Date().toISOString(),
+    version,
+    machine: describeMachine(),
+    images: comparison.images,
+    imagesSha256: digestOf(found.images),
+    batchSize: options.batchSize,
+    engineThreads: options.engineThreads,
+    limits: agreementLimits,
+    agree: comparison.agree,
+    engines: comparison.compared.map(({ engine, loadMs, imagesPerSecond, agreement }) => ({
+      engine,
+      loadMs: Math.round(loadMs),
+      imagesPerSecond: Math.round(imagesPerSecond * 100) / 100,
+      agreement,
+    })),
+    absent: comparison.absent,
+  };
+  const path = await writeCertificate(modelDirectory(places.cacheDir, model.name), certificate);
+  return { certificate, path, skipped: found.skipped + found.images.length - comparison.images };
+}
+
+/** All images at once, as every engine takes them again. */
+async function readImages(
+  sources: readonly string[],
+  { options, places, log, signal }: CallContext,
+): Promise<{ images: Uint8Array[]; skipped: number }> {
+  const { include, exclude, allFiles, maxItemBytes } = options;
+  const given = sources.length > 0 ? sources : [examplePhotos];
+  const { source } = await openSources(given, places.cwd, { include, exclude, allFiles });
+  const fetcher = await openFetcher({ allowRoots: source.roots, maxItemBytes });
+  const limit = options.limit ?? usualLimit;
+  const images: Uint8Array[] = [];
+  let skipped = 0;
+  for await (const { uri, failure } of source.items(null)) {
+    const fetched = failure === undefined ? await fetcher.fetch(uri, signal) : null;
+    if (fetched?.ok) images.push(fetched.value.bytes);
+    else skipped += 1;
+    if (images.length < limit) continue;
+    if (options.limit === null) log.info(`took the first ${limit} images; --limit takes another number`);
+    break;
+  }
+  if (images.length === 0) throw noImages(sources, "there is no image that can be read");
+  return { images, skipped };
+}
+
+const noImages = (sources: readonly string[], reason: string): LabelmillError =>
+  new LabelmillError("RUN_SOURCE_EMPTY", { source: sources.join(", "), reason });
+
+function describeMachine(): Certificate["machine"] {
+  const system = `${platform()} ${release()} ${arch()}`;
+  return { cpu: cpus()[0]?.model ?? "unknown", cores: availableParallelism(), system };
+}
+
+function digestOf(images: readonly Uint8Array[]): string {
+  const hash = createHash("sha256");
+  for (const bytes of images) hash.update(bytes);
+  return hash.digest("hex");
+}

@@ -1,0 +1,42 @@
+/**
+ * What one option is, and the checks that several options share. `option-table.ts` is made of these.
+ */
+import { z } from "zod";
+
+export type OptionClass = "identity" | "policy" | "execution";
+export type CommandName = "run" | "enqueue" | "work" | "models" | "models verify" | "doctor" | "results";
+
+export interface OptionSpec<T = unknown> {
+  /** As a flag is written, without a value for booleans: `--chunk-size <n>`. */
+  readonly flag: string;
+  readonly class: OptionClass;
+  readonly commands: readonly CommandName[];
+  readonly description: string;
+  /** Completes the sentence "Expected `option` to be …". */
+  readonly expected: string;
+  /** Parses a flag's or variable's text as well as a config file's value. */
+  readonly schema: z.ZodType<T>;
+  readonly default: T;
+  /** What the documentation says of the default, where it depends on the machine. */
+  readonly defaultText?: string;
+  /** Other than `LABELMILL_` + the name. */
+  readonly env?: string;
+}
+
+/** Types one entry of the table. */
+export const option = <T>(spec: OptionSpec<T>): OptionSpec<T> => spec;
+
+/** A whole number of that range, also as text. */
+export const integer = (min: number, max: number) =>
+  z.union([z.number(), z.string().regex(/^\d+$/).transform(Number)]).pipe(z.number().int().min(min).max(max));
+/** True or false, also as text. */
+export const flagValue = z.union([
+  z.boolean(),
+  z.enum(["true", "1", "false", "0"]).transform((v) => v === "true" || v === "1"),
+]);
+/** Repeated flags, a list in a config file, or comma-separated text in a variable. */
+export const texts = z.union([
+  z.array(z.string().min(1)),
+  z.string().transform((v) => v.split(",").filter((s) => s !== "")),
+]);
+export const text = z.string().min(1);

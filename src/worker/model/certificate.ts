@@ -1,0 +1,53 @@
+import { randomBytes } from "node:crypto";
+import { rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { LabelmillError, messageOf } from "../../shared/errors.js";
+import type { Agreement, agreementLimits } from "./agreement.js";
+
+/** `certificate.json`, beside a model's weights: which engines said the same of which images, and how fast, on one machine. */
+export interface Certificate {
+  readonly format: 1;
+  readonly model: string;
+  readonly modelSha256: string;
+  readonly preprocessSha256: string;
+  readonly precision: "fp32";
+  /** ISO 8601, UTC. */
+  readonly madeAt: string;
+  /** Of labelmill. */
+  readonly version: string;
+  readonly machine: {
+    readonly cpu: string;
+    readonly cores: number;
+    readonly system: string;
+  };
+  readonly images: number;
+  /** sha256, in hex, over the images' bytes in their order. */
+  readonly imagesSha256: string;
+  readonly batchSize: number;
+  readonly engineThreads: number;
+  readonly limits: typeof agreementLimits;
+  /** Whether every engine is within the limits. */
+  readonly agree: boolean;
+  /** The first one is what the others are compared with. */
+  readonly engines: readonly {
+    readonly engine: string;
+    readonly loadMs: number;
+    readonly imagesPerSecond: number;
+    readonly agreement: Agreement | null;
+  }[];
+  readonly absent: readonly { readonly asked: string; readonly reason: string }[];
+}
+
+/** Puts the certificate beside the model, in place of an earlier one, and returns its path. Throws STORAGE_FAILED. */
+export async function writeCertificate(modelDir: string, certificate: Certificate): Promise<string> {
+  const path = join(modelDir, "certificate.json");
+  const draft = `${path}.${randomBytes(4).toString("hex")}.tmp`;
+  try {
+    await writeFile(draft, `${JSON.stringify(certificate, null, 2)}\n`, { flag: "wx" });
+    await rename(draft, path);
+    return path;
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw new LabelmillError("STORAGE_FAILED", { path, reason: messageOf(error) }, { cause: error });
+  }
+}
