@@ -5,21 +5,15 @@
 import { execFile } from "node:child_process";
 import { availableParallelism, totalmem } from "node:os";
 import { promisify } from "node:util";
-import { LabelmillError, messageOf } from "../shared/errors.js";
+import { LabelmillError } from "../shared/errors.js";
 import { findServer } from "../shared/private-redis.js";
 import { redactUrl } from "../shared/redis.js";
 import { listServers, type RegisteredServer } from "../shared/server-registry.js";
 import { isModelCached, modelDirectory } from "../worker/model/store.js";
-import { proveModel } from "../worker/prove.js";
 import type { CallContext } from "./context.js";
+import { diagnoseEngines } from "./diagnose-engines.js";
+import { type Finding, find } from "./finding.js";
 import { requireRedis } from "./run-redis.js";
-
-export interface Finding {
-  readonly subject: string;
-  /** `info` is neither good nor bad: something that is not needed. */
-  readonly state: "ok" | "info" | "failed";
-  readonly detail: string;
-}
 
 /** All findings, in the order in which a run needs them. A `failed` one means that a run would not work. */
 export async function diagnose(context: CallContext): Promise<Finding[]> {
@@ -33,17 +27,8 @@ export async function diagnose(context: CallContext): Promise<Finding[]> {
       if (!model) throw new LabelmillError("MODEL_NOT_PULLED", { name: options.model });
       return `${options.model} in ${modelDirectory(places.cacheDir, options.model)}`;
     }),
-    tensorflow(),
-    await find("engine", () => describeEngine(context)),
+    ...(await diagnoseEngines(context)),
   ];
-}
-
-async function find(subject: string, look: () => Promise<string>): Promise<Finding> {
-  try {
-    return { subject, state: "ok", detail: await look() };
-  } catch (error) {
-    return { subject, state: "failed", detail: messageOf(error) };
-  }
 }
 
 function machine(): Finding {
@@ -74,25 +59,4 @@ async function findServers(stateDir: string): Promise<Finding[]> {
 function describeServer({ runId, out, url, startedAt }: RegisteredServer): Finding {
   const detail = `run ${runId} into ${out} has its private server at ${url} since ${startedAt}`;
   return { subject: "running", state: "info", detail };
-}
-
-function tensorflow(): Finding {
-  const name = "@tensorflow/tfjs-node-gpu";
-  try {
-    import.meta.resolve(name);
-    return { subject: "tensorflow", state: "info", detail: `${name} is installed; this version does not use it` };
-  } catch {
-    return {
-      subject: "tensorflow",
-      state: "info",
-      detail: `${name} (optional) is not installed; this version does not need it`,
-    };
-  }
-}
-
-async function describeEngine({ options, places, log }: CallContext): Promise<string> {
-  const { engine, label, score, loadMs, predictMs } = await proveModel(options, places.cacheDir, log);
-  const why = "the only engine of this version";
-  const proof = `the example photo is ${label} (${score.toFixed(2)}) after ${predictMs} ms`;
-  return `${engine} chosen, ${why}; loaded in ${Math.round(loadMs)} ms, ${proof}`;
 }

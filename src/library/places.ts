@@ -15,8 +15,13 @@ export interface Places {
   /** Sockets of private Redis servers; short. */
   readonly socketDir: string;
   readonly searchPath: string;
+  /** What GPU drivers and their loaders read; see `driverVariables`. */
+  readonly driverEnv: Readonly<Record<string, string>>;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
+
+/** Of the Vulkan loader (its docs, LoaderInterfaceArchitecture), of CUDA, and of the dynamic linker. None holds a secret. */
+const driverVariables = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH"];
 
 /** Reads them from the environment. `cacheDir` overrides the cache's. */
 export function findPlaces(cacheDir: string | null = null): Places {
@@ -29,6 +34,9 @@ export function findPlaces(cacheDir: string | null = null): Places {
     stateDir: join(stateHome, "labelmill"),
     socketDir: join(tmpdir(), `labelmill-${process.getuid?.() ?? 0}`),
     searchPath: env.PATH ?? "",
+    driverEnv: Object.fromEntries(
+      driverVariables.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])),
+    ),
     env,
   };
 }

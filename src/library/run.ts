@@ -157,7 +157,7 @@ function startOwnWorker({ context, submission, head, redis, outages }: ActiveRun
   const { options, places, log } = context;
   const allowRoots = [...options.allowRoot.map((root) => resolve(places.cwd, root)), ...submission.source.roots];
   const own = { onlyRun: head.runId, allowRoots, outages, log };
-  return startWorker({ redis: redis.redis, options, cacheDir: places.cacheDir, ...own });
+  return startWorker({ redis: redis.redis, options, host: places, ...own });
 }
 
 /** Reports progress until the run is over, and queues lost chunks again. */

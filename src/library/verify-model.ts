@@ -9,7 +9,7 @@ import { openSources } from "../producer/source/open-source.js";
 import { engineNames } from "../shared/engine-names.js";
 import { LabelmillError } from "../shared/errors.js";
 import { version } from "../shared/version.js";
-import { compareEngines } from "../worker/compare-engines.js";
+import { type CompareOptions, compareEngines } from "../worker/compare-engines.js";
 import { computeSettings } from "../worker/compute-settings.js";
 import { openFetcher } from "../worker/fetch/open-fetcher.js";
 import { agreementLimits } from "../worker/model/agreement.js";
@@ -18,6 +18,7 @@ import { type Certificate, writeCertificate } from "../worker/model/certificate.
 import { modelDirectory } from "../worker/model/store.js";
 import type { CallContext } from "./context.js";
 import { ensureModel } from "./ensure-model.js";
+import { findGpu } from "./gpu-devices.js";
 
 /** The photos that come with the package. Compiled, this file is dist/src/library/verify-model.js. */
 export const examplePhotos = fileURLToPath(new URL("../../../examples/photos", import.meta.url));
@@ -42,10 +43,12 @@ export async function verifyModel(sources: readonly string[], context: CallConte
   const model = describeModel(options.model);
   const found = await readImages(sources, context);
   await ensureModel(context);
-  const settings = computeSettings(model, options, places.cacheDir);
-  const isRequired = options.engines.length > 0;
-  const engines = isRequired ? options.engines : engineNames;
-  const comparison = await compareEngines({ engines, isRequired, images: found.images, settings, log });
+  const settings = computeSettings(model, options, places);
+  const compare = { images: found.images, settings, log };
+  const comparison =
+    options.engines.length > 0
+      ? await compareEngines({ ...compare, engines: options.engines, isRequired: true })
+      : await compareEngines({ ...compare, ...(await usualEngines()), isRequired: false });
   if (comparison.images === 0) throw noImages(sources, "none can be decoded");
   const certificate: Certificate = {
     format: 1,
@@ -72,6 +75,16 @@ export async function verifyModel(sources: readonly string[], context: CallConte
   };
   const path = await writeCertificate(modelDirectory(places.cacheDir, model.name), certificate);
   return { certificate, path, skipped: found.skipped + found.images.length - comparison.images };
+}
+
+/**
+ * The engines that are compared where none is named. Without a GPU, WebGPU has at best a software driver, which takes half
+ * a minute an image: it runs if it is named.
+ */
+export async function usualEngines(): Promise<Required<Pick<CompareOptions, "engines" | "leftOut">>> {
+  if ((await findGpu()) !== null) return { engines: engineNames, leftOut: [] };
+  const reason = "this machine has no GPU; if it is named, it tries a software driver";
+  return { engines: engineNames.filter((name) => name !== "webgpu"), leftOut: [{ asked: "webgpu", reason }] };
 }
 
 /** All images at once, as every engine takes them again. */

@@ -20,7 +20,7 @@ export async function startWorker(given: CallOptions = {}): Promise<Worker> {
     await ensureModel(context);
     const allowRoots = options.allowRoot.map((root) => resolve(places.cwd, root));
     const outages = createOutages({ storageTimeoutMs: options.outageTimeoutMs, log });
-    const settings = { redis, options, cacheDir: places.cacheDir, onlyRun: null, allowRoots, outages, log };
+    const settings = { redis, options, host: places, onlyRun: null, allowRoots, outages, log };
     const worker = await startWorkerProcess(settings);
     const ended = worker.ended.finally(() => {
       context.release();

@@ -20,10 +20,15 @@ export interface ComparedEngine extends Omit<EngineTrial, "outputs"> {
   readonly top: readonly (Pick<TrialOutput, "topIndex" | "topScore"> | null)[];
 }
 
+/** An engine that was not compared, with the reason and what to do. */
+export interface AbsentEngine {
+  readonly asked: EngineName;
+  readonly reason: string;
+}
+
 export interface EngineComparison {
   readonly compared: readonly ComparedEngine[];
-  /** Those that cannot run here, with the reason and what to do. */
-  readonly absent: readonly { readonly asked: EngineName; readonly reason: string }[];
+  readonly absent: readonly AbsentEngine[];
   /** Images that were compared; the others cannot be decoded. */
   readonly images: number;
   /** Whether every engine is within the limits of `model/agreement`. */
@@ -34,6 +39,8 @@ export interface CompareOptions {
   readonly engines: readonly EngineName[];
   /** Whether an engine that cannot run is an error, or listed as absent. */
   readonly isRequired: boolean;
+  /** Engines that the caller leaves out; they are listed as absent. @default none */
+  readonly leftOut?: readonly AbsentEngine[];
   /** Encoded bytes. */
   readonly images: readonly Uint8Array[];
   readonly settings: ComputeSettings;
@@ -44,7 +51,7 @@ export interface CompareOptions {
 export async function compareEngines(options: CompareOptions): Promise<EngineComparison> {
   const { images, settings, log } = options;
   const compared: ComparedEngine[] = [];
-  const absent: { asked: EngineName; reason: string }[] = [];
+  const absent: AbsentEngine[] = [...(options.leftOut ?? [])];
   let reference: EngineTrial["outputs"] | null = null;
   for (const asked of options.engines) {
     log.debug("measuring engine", { engine: asked });
@@ -55,7 +62,7 @@ export async function compareEngines(options: CompareOptions): Promise<EngineCom
       compared.push({ asked, ...trial, agreement, top: outputs.map(topOf) });
     } catch (error) {
       if (options.isRequired || !isCode(error, "ENGINE_UNAVAILABLE")) throw error;
-      absent.push({ asked, reason: messageOf(error) });
+      absent.push({ asked, reason: messageOf(error).replace(unavailable, "") });
     }
   }
   if (reference === null) {
@@ -65,6 +72,9 @@ export async function compareEngines(options: CompareOptions): Promise<EngineCom
   const agree = compared.every(({ agreement }) => agreement === null || isWithinLimits(agreement));
   return { compared, absent, images: present(reference).length, agree };
 }
+
+/** How ENGINE_UNAVAILABLE begins, which says no more than the list does. */
+const unavailable = /^Engine \S+ cannot run here: /;
 
 const present = (outputs: EngineTrial["outputs"]): TrialOutput[] => outputs.filter((output) => output !== null);
 

@@ -8,10 +8,18 @@ const maxPixels = 100_000_000;
 /** Shorter than a batch of one takes on any CPU, so waiting never costs more than a small batch would. */
 const maxWaitMs = 20;
 
+/** What of this machine a compute child needs to know. */
+export interface ComputeHost {
+  /** Directory of the model cache. */
+  readonly cacheDir: string;
+  /** See `ComputeSettings`. */
+  readonly driverEnv: Readonly<Record<string, string>>;
+}
+
 /** What a worker's options mean for its compute child. */
-export function computeSettings(model: ModelDescription, options: ResolvedOptions, cacheDir: string): ComputeSettings {
+export function computeSettings(model: ModelDescription, options: ResolvedOptions, host: ComputeHost): ComputeSettings {
   return {
-    modelDir: modelDirectory(cacheDir, model.name),
+    modelDir: modelDirectory(host.cacheDir, model.name),
     modelSha256: model.modelSha256,
     engine: options.engine,
     precision: "fp32",
@@ -22,5 +30,6 @@ export function computeSettings(model: ModelDescription, options: ResolvedOption
     itemTimeoutMs: options.itemTimeoutMs,
     maxPixels,
     withLogits: false,
+    driverEnv: host.driverEnv,
   };
 }

@@ -9,7 +9,7 @@ import type { ResolvedOptions } from "../shared/options.js";
 import type { Outages } from "../shared/outages.js";
 import type { Redis } from "../shared/redis.js";
 import { startCompute } from "./compute-client/start.js";
-import { computeSettings } from "./compute-settings.js";
+import { type ComputeHost, computeSettings } from "./compute-settings.js";
 import { startConsumer } from "./consumer.js";
 import { openFetcher } from "./fetch/open-fetcher.js";
 import { describeModel, loadLabels } from "./model/catalog.js";
@@ -20,8 +20,7 @@ import { openRunQueue } from "./run-queue.js";
 export interface WorkerSettings {
   readonly redis: Redis;
   readonly options: ResolvedOptions;
-  /** Directory of the model cache. */
-  readonly cacheDir: string;
+  readonly host: ComputeHost;
   /** Serves this run alone; null serves every run it can. */
   readonly onlyRun: string | null;
   readonly allowRoots: readonly string[];
@@ -44,11 +43,11 @@ export interface Worker {
 
 /** Starts a worker; it works when this resolves. Throws MODEL_*, ENGINE_* and OPTION_INVALID. */
 export async function startWorker(settings: WorkerSettings): Promise<Worker> {
-  const { redis, options, cacheDir, onlyRun, outages, log } = settings;
+  const { redis, options, host, onlyRun, outages, log } = settings;
   const model = describeModel(options.model);
   const fetcher = await openFetcher({ allowRoots: settings.allowRoots, maxItemBytes: options.maxItemBytes });
   const labels = await loadLabels(model.name);
-  const compute = await startCompute(computeSettings(model, options, cacheDir), { log });
+  const compute = await startCompute(computeSettings(model, options, host), { log });
   const limits = createProcessLimits(options, compute);
   const workerId = `${hostname()}-${randomBytes(4).toString("hex")}`;
   let rowsInHand = 0;

@@ -174,7 +174,16 @@ describe("architecture", () => {
     assert.deepEqual(missing, []);
     const manifest = JSON.parse(readFileSync(`${root}/package.json`, "utf8")) as {
       dependencies: Record<string, string>;
+      peerDependencies: Record<string, string>;
     };
-    assert.deepEqual(Object.keys(packages).sort(), Object.keys(manifest.dependencies).sort());
+    const { dependencies, peerDependencies } = manifest;
+    assert.deepEqual(
+      Object.keys(dependencies).filter((name) => packages[name] === undefined),
+      [],
+    );
+    assert.deepEqual(
+      Object.keys(packages).filter((name) => !(name in { ...dependencies, ...peerDependencies })),
+      [],
+    );
   });
 });

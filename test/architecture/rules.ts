@@ -37,6 +37,7 @@ export const compositionRoot = "src/worker/start.ts";
 export const packages: Readonly<Record<string, readonly string[]>> = {
   "@bufbuild/protobuf": ["src/worker/model/"],
   "@tensorflow/tfjs-backend-wasm": ["src/worker/model/engines/"],
+  "@tensorflow/tfjs-backend-webgpu": ["src/worker/model/engines/"],
   "@tensorflow/tfjs-core": ["src/worker/model/engines/"],
   "apache-arrow": ["src/dataset/"],
   bullmq: ["src/producer/chunk-queue.ts", "src/worker/run-queue.ts"],
@@ -51,6 +52,7 @@ export const packages: Readonly<Record<string, readonly string[]>> = {
   picomatch: ["src/producer/source/"],
   sharp: ["src/worker/compute/"],
   "tar-stream": ["src/worker/model/"],
+  webgpu: ["src/worker/model/engines/"],
   winston: ["src/shared/log.ts"],
   yaml: ["src/cli/"],
   /** What is read back from Redis or from disk is checked where its form is defined. */
@@ -73,6 +75,8 @@ const nativePackages: readonly string[] = [
   "onnxruntime-node",
   "@tensorflow/tfjs-core",
   "@tensorflow/tfjs-backend-wasm",
+  "@tensorflow/tfjs-backend-webgpu",
+  "webgpu",
 ];
 
 const maxFileLines = 300;

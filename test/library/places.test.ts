@@ -3,7 +3,7 @@ import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { findPlaces } from "../../src/library/places.js";
 
-const names = ["XDG_CACHE_HOME", "XDG_STATE_HOME", "LABELMILL_CACHE_DIR"] as const;
+const names = ["XDG_CACHE_HOME", "XDG_STATE_HOME", "LABELMILL_CACHE_DIR", "VK_ICD_FILENAMES", "AWS_SECRET"] as const;
 
 describe("library/places", () => {
   const saved = names.map((name) => [name, process.env[name]] as const);
@@ -32,6 +32,14 @@ describe("library/places", () => {
     assert.equal(findPlaces("/mine").cacheDir, "/mine");
     process.env.LABELMILL_CACHE_DIR = "";
     assert.equal(findPlaces().cacheDir, "/cache/labelmill");
+  });
+
+  it("picks what GPU drivers read out of the environment, and nothing else", () => {
+    process.env.VK_ICD_FILENAMES = "/driver.json";
+    process.env.AWS_SECRET = "secret";
+    const { driverEnv } = findPlaces();
+    assert.equal(driverEnv.VK_ICD_FILENAMES, "/driver.json");
+    assert.ok(!("AWS_SECRET" in driverEnv));
   });
 
   it("keeps sockets in a directory of this user, with a path short enough for one", () => {

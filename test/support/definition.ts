@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Engine } from "../../src/worker/model/engines/engine.js";
+import type { Engine, EngineOutput } from "../../src/worker/model/engines/engine.js";
 import type { GraphParts } from "../../src/worker/model/graph-parts.js";
 import type { Preprocess } from "../../src/worker/model/preprocess.js";
 import { layersOf, type ResNetSpec } from "../../src/worker/model/spec.js";
@@ -47,20 +47,25 @@ export async function assertComputesDefinition(
   spec: ResNetSpec,
   preprocess: Preprocess,
 ): Promise<void> {
-  const source = randomSource(spec);
-  const engine = await open({ spec, preprocess, weights: foldWeights(spec, source) });
+  const engine = await open(tinyParts(spec, preprocess));
   try {
-    const { embeddings, logits } = await engine.infer(tinyPixels, 3);
-    const images = [0, 1, 2].map((i) =>
-      naiveResNet(spec, source, preprocess, tinyPixels.subarray(i * tinyImageBytes, (i + 1) * tinyImageBytes)),
-    );
     assert.deepEqual([engine.embeddingWidth, engine.classes], [layersOf(spec).embeddingWidth, spec.classes]);
-    const want = { embeddings: images.flatMap(({ embedding }) => embedding), logits: images.flatMap((i) => i.logits) };
-    assert.ok(difference(embeddings, want.embeddings) < 1e-5);
-    assert.ok(difference(logits, want.logits) < 1e-5);
+    assertIsDefinition(await engine.infer(tinyPixels, 3), spec, preprocess);
   } finally {
     await engine.close();
   }
+}
+
+/** Asserts that `output` is what the definition of the network gives for `tinyPixels`. */
+export function assertIsDefinition(output: EngineOutput | undefined, spec: ResNetSpec, preprocess: Preprocess): void {
+  const source = randomSource(spec);
+  const images = [0, 1, 2].map((i) =>
+    naiveResNet(spec, source, preprocess, tinyPixels.subarray(i * tinyImageBytes, (i + 1) * tinyImageBytes)),
+  );
+  assert.ok(output !== undefined);
+  const want = { embeddings: images.flatMap(({ embedding }) => embedding), logits: images.flatMap((i) => i.logits) };
+  assert.ok(difference(output.embeddings, want.embeddings) < 1e-5);
+  assert.ok(difference(output.logits, want.logits) < 1e-5);
 }
 
 /** Largest difference, relative to the largest value. */

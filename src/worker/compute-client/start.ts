@@ -24,8 +24,8 @@ export function startCompute(settings: ComputeSettings, options: StartComputeOpt
   const spawnChild = () =>
     fork(entry, [], {
       serialization: "advanced",
-      // Nothing of this process's environment, which may hold credentials.
-      env: { UV_THREADPOOL_SIZE: String(threads) },
+      // Not this process's environment, which may hold credentials.
+      env: { ...settings.driverEnv, UV_THREADPOOL_SIZE: String(threads) },
       execArgv: [],
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });

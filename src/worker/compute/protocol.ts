@@ -28,6 +28,8 @@ export interface ComputeSettings {
   readonly maxPixels: number;
   /** Whether predictions carry their logits, which comparing engines needs and rows do not. */
   readonly withLogits: boolean;
+  /** All of its environment that the child gets: what tells GPU drivers where they are and which device to take. */
+  readonly driverEnv: Readonly<Record<string, string>>;
 }
 
 /** What the model says of one image. */

@@ -2,7 +2,7 @@
  * Which engine runs: what `--engine` says, or what `auto` finds. Pure, and it loads no engine: whether one can run is told
  * to it. The order of `auto` is that of measured speed (docs/decisions/0008-the-order-of-engines.md).
  */
-import { type EngineName, type EngineRequest, engineNames } from "../../shared/engine-names.js";
+import type { EngineName, EngineRequest } from "../../shared/engine-names.js";
 import { LabelmillError } from "../../shared/errors.js";
 
 /** An engine, and why it. */
@@ -14,12 +14,15 @@ export interface EngineChoice {
 /** Those that `auto` may take, fastest first. A GPU that was not asked for is not used by this version. */
 const autoOrder: readonly EngineName[] = ["onnx", "wasm"];
 
+/** Engines that have a name, so that the refusal can say this, and no adapter. */
+const planned: readonly EngineName[] = ["tensorflow"];
+
 /** The npm packages that each engine needs, as `npm install` takes them. */
 const packages: Readonly<Record<EngineName, readonly string[]>> = {
   onnx: ["onnxruntime-node@1.30.0"],
   wasm: ["@tensorflow/tfjs-core@4.22.0", "@tensorflow/tfjs-backend-wasm@4.22.0"],
   tensorflow: ["@tensorflow/tfjs-node-gpu@4.22.0"],
-  webgpu: ["@tensorflow/tfjs-core@4.22.0", "@tensorflow/tfjs-backend-webgpu@4.22.0", "webgpu@0.4.0"],
+  webgpu: ["@tensorflow/tfjs-core@4.22.0", "@tensorflow/tfjs-backend-webgpu@4.22.0", "webgpu@0.6.2"],
 };
 
 /**
@@ -44,11 +47,17 @@ export async function chooseEngine(
   throw new LabelmillError("ENGINE_UNAVAILABLE", { engine: "auto", reason: refused.join("; ") });
 }
 
-/** Why `engine` lacks a package, with the command that installs it; null where all are there. `isThere` gets their names. */
-export function missingPackage(engine: EngineName, isThere: (name: string) => boolean): string | null {
-  const missing = packages[engine].filter((each) => !isThere(each.slice(0, each.lastIndexOf("@"))));
-  if (missing.length === 0) return null;
-  const others = engineNames.filter((name) => name !== engine && autoOrder.includes(name));
-  const names = missing.map((each) => each.slice(0, each.lastIndexOf("@"))).join(" and ");
-  return `${names} not installed; run \`npm install ${missing.join(" ")}\`, or take --engine ${others.join(" or ")}`;
+/**
+ * Why `engine` cannot be used for want of packages, with the command that installs them; null where all are there.
+ * `isThere` gets their names.
+ */
+export function whyNotInstalled(engine: EngineName, isThere: (name: string) => boolean): string | null {
+  const missing = packages[engine].filter((each) => !isThere(nameOf(each)));
+  const lacking = missing.length === 0 ? "" : `${missing.map(nameOf).join(" and ")} not installed`;
+  const otherwise = `take --engine ${autoOrder.filter((name) => name !== engine).join(" or ")}`;
+  if (planned.includes(engine)) return `${lacking && `${lacking}, and `}this version cannot use it yet; ${otherwise}`;
+  return lacking === "" ? null : `${lacking}; run \`npm install ${missing.join(" ")}\`, or ${otherwise}`;
 }
+
+/** Of `name@version`; the name itself may begin with an @. */
+const nameOf = (installed: string): string => installed.slice(0, installed.lastIndexOf("@"));

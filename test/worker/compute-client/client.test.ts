@@ -22,6 +22,7 @@ const settings: ComputeSettings = {
   itemTimeoutMs: 300,
   maxPixels: 1000,
   withLogits: false,
+  driverEnv: {},
 };
 const timing: ClientTiming = { startTimeoutMs: 5_000, silenceMarginMs: 200, imageMarginMs: 0, backoffMs: 10 };
 

@@ -37,6 +37,7 @@ describe("worker/compute-client/start", function () {
       itemTimeoutMs: 30_000,
       maxPixels: 100_000_000,
       withLogits: false,
+      driverEnv: {},
     };
   });
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { EngineName } from "../../../src/shared/engine-names.js";
-import { chooseEngine, missingPackage } from "../../../src/worker/model/engine-choice.js";
+import { chooseEngine, whyNotInstalled } from "../../../src/worker/model/engine-choice.js";
 import { whyUnavailable } from "../../../src/worker/model/engines/open-engine.js";
 
 /** A machine on which only `engines` run. */
@@ -34,14 +34,26 @@ describe("worker/model/engine-choice", () => {
   });
 
   it("names the packages that are missing, the command that installs them, and what else there is", () => {
-    const reason = missingPackage("wasm", (name) => name === "@tensorflow/tfjs-core");
+    const reason = whyNotInstalled("wasm", (name) => name === "@tensorflow/tfjs-core");
     assert.equal(
       reason,
       "@tensorflow/tfjs-backend-wasm not installed; run `npm install @tensorflow/tfjs-backend-wasm@4.22.0`, or take --engine onnx",
     );
     assert.equal(
-      missingPackage("wasm", () => true),
+      whyNotInstalled("wasm", () => true),
       null,
+    );
+  });
+
+  it("does not advise to install what this version could not use", () => {
+    const end = "this version cannot use it yet; take --engine onnx or wasm";
+    assert.equal(
+      whyNotInstalled("tensorflow", () => false),
+      `@tensorflow/tfjs-node-gpu not installed, and ${end}`,
+    );
+    assert.equal(
+      whyNotInstalled("tensorflow", () => true),
+      end,
     );
   });
 
@@ -53,8 +65,8 @@ describe("worker/model/engine-choice", () => {
     const { readFile } = await import("node:fs/promises");
     const manifest = JSON.parse(await readFile("package.json", "utf8"));
     const known = { ...manifest.dependencies, ...manifest.peerDependencies } as Record<string, string>;
-    for (const engine of ["onnx", "wasm", "tensorflow"] as const) {
-      const install = /npm install ([^`]+)`/.exec(missingPackage(engine, () => false) ?? "")?.[1] ?? "";
+    for (const engine of ["onnx", "wasm", "webgpu"] as const) {
+      const install = /npm install ([^`]+)`/.exec(whyNotInstalled(engine, () => false) ?? "")?.[1] ?? "";
       for (const each of install.split(" ")) {
         const at = each.lastIndexOf("@");
         assert.equal(known[each.slice(0, at)], each.slice(at + 1), each);

@@ -1,7 +1,7 @@
 import type { EngineName } from "../../../shared/engine-names.js";
 import { LabelmillError, messageOf } from "../../../shared/errors.js";
 import { findModel } from "../catalog.js";
-import { missingPackage } from "../engine-choice.js";
+import { whyNotInstalled } from "../engine-choice.js";
 import type { GraphParts } from "../graph-parts.js";
 import { readModel } from "../store.js";
 import type { Engine } from "./engine.js";
@@ -19,12 +19,11 @@ export interface OpenEngineOptions {
 
 type Open = (parts: GraphParts, options: { readonly threads: number }) => Promise<Engine>;
 
-/** Loads an engine's native code or its like; null where this version has no adapter for it. */
-const adapters: Readonly<Record<EngineName, (() => Promise<Open>) | null>> = {
+/** Each loads its engine's native code, or the like. */
+const adapters: Readonly<Partial<Record<EngineName, () => Promise<Open>>>> = {
   onnx: async () => (await import("./onnx.js")).openOnnxEngine,
   wasm: async () => (await import("./wasm.js")).openWasmEngine,
-  tensorflow: null,
-  webgpu: null,
+  webgpu: async () => (await import("./webgpu.js")).openWebgpuEngine,
 };
 
 /**
@@ -32,14 +31,14 @@ const adapters: Readonly<Record<EngineName, (() => Promise<Open>) | null>> = {
  * it loads native code.
  */
 export async function whyUnavailable(engine: EngineName): Promise<string | null> {
-  const load = adapters[engine];
-  const missing = missingPackage(engine, isInstalled);
+  const missing = whyNotInstalled(engine, isInstalled);
   if (missing !== null) return missing;
-  if (load === null) return "its packages are installed, but this version cannot use them yet";
-  return load().then(
-    () => null,
-    (error: unknown) => `its package does not load: ${messageOf(error)}`,
-  );
+  try {
+    await loadAdapter(engine);
+    return null;
+  } catch (error) {
+    return `its package does not load: ${messageOf(error)}`;
+  }
 }
 
 /**
@@ -51,12 +50,16 @@ export async function openEngine({ engine, modelDir, modelSha256, engineThreads 
   const { manifest, weights } = await readModel(modelDir, modelSha256);
   const { spec, preprocess } = findModel(manifest.name);
   try {
-    const open = await adapters[engine]?.();
-    if (open === undefined) throw new Error("this version cannot use it yet");
+    const open = await loadAdapter(engine);
     return await open({ spec, preprocess, weights }, { threads: engineThreads });
   } catch (error) {
     throw new LabelmillError("ENGINE_UNAVAILABLE", { engine, reason: messageOf(error) }, { cause: error });
   }
+}
+
+function loadAdapter(engine: EngineName): Promise<Open> {
+  const load = adapters[engine];
+  return load === undefined ? Promise.reject(new Error("this version cannot use it yet")) : load();
 }
 
 function isInstalled(name: string): boolean {

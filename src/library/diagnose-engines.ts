@@ -1,0 +1,89 @@
+/**
+ * What `doctor` finds of the engines: each one that is here on a golden batch of known photos (what it says of them, and
+ * how fast), which one a run would use and why, and what would be faster. Every number is measured on the spot.
+ */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { EngineName } from "../shared/engine-names.js";
+import { messageOf } from "../shared/errors.js";
+import { type ComparedEngine, compareEngines, type EngineComparison } from "../worker/compare-engines.js";
+import { computeSettings } from "../worker/compute-settings.js";
+import { isWithinLimits } from "../worker/model/agreement.js";
+import { describeModel, loadLabels } from "../worker/model/catalog.js";
+import { chooseEngine, type EngineChoice } from "../worker/model/engine-choice.js";
+import type { CallContext } from "./context.js";
+import type { Finding } from "./finding.js";
+import { findGpu } from "./gpu-devices.js";
+import { examplePhotos, usualEngines } from "./verify-model.js";
+
+/** The cat comes first: its label is the proof. Twice the four, so that batches have their usual size. */
+const photos = ["chelsea.png", "coffee.png", "camera.png", "rocket.jpg"];
+const goldenBatch = [...photos, ...photos];
+/** Below this, two speeds are the same on a machine that does other things as well. */
+const noticeablyFaster = 1.2;
+
+/** One finding an engine, and one of what would be faster. A `failed` one means that a run would not work as asked. */
+export async function diagnoseEngines(context: CallContext): Promise<Finding[]> {
+  try {
+    const comparison = await compareHere(context);
+    const { absent } = comparison;
+    const whyNot = async (engine: EngineName) => absent.find(({ asked }) => asked === engine)?.reason ?? null;
+    const choice = await chooseEngine(context.options.engine, whyNot);
+    const labels = await loadLabels(context.options.model);
+    return [
+      ...comparison.compared.map((engine) => describeCompared(engine, choice, labels)),
+      ...absent.map(
+        ({ asked, reason }): Finding => ({ subject: `engine ${asked}`, state: "info", detail: `not used: ${reason}` }),
+      ),
+      { subject: "faster", state: "info", detail: await describeFaster(comparison, choice) },
+    ];
+  } catch (error) {
+    return [{ subject: "engine", state: "failed", detail: messageOf(error) }];
+  }
+}
+
+async function compareHere({ options, places, log }: CallContext): Promise<EngineComparison> {
+  const images = await Promise.all(goldenBatch.map((name) => readFile(join(examplePhotos, name))));
+  const usual = await usualEngines();
+  const asked = options.engine;
+  const isExtra = asked !== "auto" && !usual.engines.includes(asked);
+  return compareEngines({
+    engines: isExtra ? [...usual.engines, asked] : usual.engines,
+    leftOut: isExtra ? [] : usual.leftOut,
+    isRequired: false,
+    images,
+    settings: computeSettings(describeModel(options.model), options, places),
+    log,
+  });
+}
+
+function describeCompared(
+  { asked, engine, loadMs, imagesPerSecond, agreement, top }: ComparedEngine,
+  choice: EngineChoice,
+  labels: readonly string[],
+): Finding {
+  const { topIndex = -1, topScore = 0 } = top[0] ?? {};
+  const isSound = agreement === null || isWithinLimits(agreement);
+  const parts = [
+    `${engine}, ${imagesPerSecond.toFixed(1)} images/s, loaded in ${Math.round(loadMs)} ms`,
+    `the example photo is ${labels[topIndex] ?? "none"} (${topScore.toFixed(2)})`,
+    ...(isSound ? [] : [`it DISAGREES with the first engine, cosine ${agreement.minCosine.toFixed(4)}`]),
+    ...(asked === choice.engine ? [`chosen: ${choice.why}`] : []),
+  ];
+  return { subject: `engine ${asked}`, state: isSound ? "ok" : "failed", detail: parts.join("; ") };
+}
+
+/** What to do for more speed, as far as this machine lets one say. */
+async function describeFaster({ compared, absent }: EngineComparison, { engine }: EngineChoice): Promise<string> {
+  const chosen = compared.find(({ asked }) => asked === engine);
+  const fastest = compared.toSorted((a, b) => b.imagesPerSecond - a.imagesPerSecond)[0];
+  if (chosen !== undefined && fastest !== undefined) {
+    if (fastest.imagesPerSecond > noticeablyFaster * chosen.imagesPerSecond)
+      return `${fastest.asked} was faster on this machine; take --engine ${fastest.asked}`;
+  }
+  const gpu = await findGpu();
+  const missing = absent.find(({ asked }) => asked === (gpu === null ? "onnx" : "webgpu"));
+  if (missing !== undefined) return `${missing.asked} may be faster here, but ${missing.reason}`;
+  if (gpu === null) return `no GPU found, and no CPU engine is faster than ${engine}`;
+  return `none of the engines on the GPU (${gpu}) was faster than ${engine}`;
+}
