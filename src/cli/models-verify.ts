@@ -57,7 +57,7 @@ function describeVerified({ certificate, path, skipped }: VerifiedModel): string
       `${engineThreads} threads, ${machine.cpu}`,
     "",
     formatTable(header, rows),
-    ...absent.map(({ reason }) => `not compared: ${reason}`),
+    ...absent.map(({ asked, reason }) => `${asked} not compared: ${reason}`),
     "",
     engines.length === 1 ? verdict : `${verdict} (limits: ${limit}).`,
     `Certificate: ${path}`,

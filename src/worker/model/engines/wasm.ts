@@ -1,6 +1,6 @@
 /**
  * The `wasm` engine: TensorFlow.js on its WebAssembly backend, wherever Node runs and without native code. Each of its
- * threads holds the whole network in a memory of its own (about 300 MiB for ResNet-50) and takes an equal share of
+ * threads holds the whole network in a memory of its own (360 MiB for ResNet-50) and takes an equal share of
  * every batch. This file loads no TensorFlow.js itself.
  */
 import { once } from "node:events";
