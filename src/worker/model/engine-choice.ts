@@ -1,6 +1,6 @@
 /**
  * Which engine runs: what `--engine` says, or what `auto` finds. Pure, and it loads no engine: whether one can run is told
- * to it. The order of `auto` is that of measured speed (docs/decisions/0008-the-order-of-engines.md).
+ * to it. The order of `auto` is that of measured speed (docs/decisions/0010-the-order-of-engines.md).
  */
 import type { EngineName, EngineRequest } from "../../shared/engine-names.js";
 import { LabelmillError } from "../../shared/errors.js";
