@@ -6,12 +6,13 @@ import { isModelCached, modelDirectory } from "../worker/model/store.js";
 import { type ModelSummary, summarizeModel } from "../worker/model/summary.js";
 import { addFlags, resolveFlags } from "./flags.js";
 import { openPullProgress } from "./pull-progress.js";
+import { registerQuantize } from "./quantize.js";
 import { formatTable } from "./table.js";
 import { openTerminal } from "./terminal.js";
 
 type Flags = Record<string, unknown>;
 
-/** `labelmill models list|pull|summary`. */
+/** `labelmill models list|pull|summary|quantize`. */
 export function registerModels(program: Command): void {
   const models = program.command("models").description("the models that this version knows, and their weights");
   addFlags(models.command("list"), "models")
@@ -28,6 +29,7 @@ export function registerModels(program: Command): void {
     .argument("[name]", "model", "resnet50")
     .option("--json", "print one JSON object on stdout")
     .action(summaryCommand);
+  registerQuantize(models);
 }
 
 async function listCommand({ json, ...flags }: Flags): Promise<void> {
@@ -72,7 +74,8 @@ function describeModelSummary({ title, inputShape, layers, totals }: ModelSummar
     ["parameters as published", totals.source],
     ["of these trainable", totals.sourceTrainable],
     ["with batch norm folded in, as executed", totals.folded],
-    ["size in MiB as float32", Math.round((totals.folded * 4) / 2 ** 20)],
+    ["size in MiB as fp32", Math.round((totals.folded * 4) / 2 ** 20)],
+    ["size in MiB as int8 (biases and fc float32)", Math.round(totals.int8Bytes / 2 ** 20)],
   ] as const;
   const table = formatTable(["layer", "kind", "output shape", "parameters", "folded"], rows);
   return `${title}, input [-1, ${inputShape.join(", ")}]\n\n${table}\n\n${formatTable(["total", ""], sums)}`;

@@ -20,7 +20,8 @@ export function registerWork(program: Command): void {
     const { log } = terminal;
     const signal = terminal.catchSignals();
     const worker = await startWorker({ ...options, log, signal, onPull: openPullProgress(terminal) });
-    log.info("worker ready", { engine: worker.engine, model: options.model, allowRoots: options.allowRoot });
+    const { model, precision, allowRoot: allowRoots } = options;
+    log.info("worker ready", { engine: worker.engine, model, precision, allowRoots });
     await worker.ended;
     log.info("worker stopped");
   });

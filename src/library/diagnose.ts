@@ -86,5 +86,5 @@ async function describeEngine({ options, places, log }: CallContext): Promise<st
   const { engine, label, score, loadMs, predictMs } = await proveModel(options, places.cacheDir, log);
   const why = "the only engine of this version";
   const proof = `the example photo is ${label} (${score.toFixed(2)}) after ${predictMs} ms`;
-  return `${engine} chosen, ${why}; loaded in ${Math.round(loadMs)} ms, ${proof}`;
+  return `${engine} in ${options.precision} chosen, ${why}; loaded in ${Math.round(loadMs)} ms, ${proof}`;
 }

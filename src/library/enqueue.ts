@@ -4,7 +4,7 @@ import { openStorage } from "../dataset/storage/open-storage.js";
 import { enqueueRun, registerRun, requireItems } from "../producer/enqueue.js";
 import { openSubmission } from "../producer/submission.js";
 import { createOutages } from "../shared/outages.js";
-import { describeModel } from "../worker/model/catalog.js";
+import { describeInstalledModel } from "../worker/model/int8/installed.js";
 import { type CallOptions, resolveCall } from "./context.js";
 import { findFinished } from "./finished.js";
 import { requireRedis } from "./run-redis.js";
@@ -32,8 +32,9 @@ export interface EnqueueResult {
 export async function enqueue(sources: string | readonly string[], given: EnqueueOptions = {}): Promise<EnqueueResult> {
   const { onPinned = () => {}, ...call } = given;
   const context = resolveCall(call);
-  const model = describeModel(context.options.model);
-  const submission = await openSubmission([sources].flat(), context.options, { cwd: context.places.cwd, model });
+  const { options, places } = context;
+  const model = await describeInstalledModel(places.cacheDir, options.model, options.precision);
+  const submission = await openSubmission([sources].flat(), options, { cwd: places.cwd, model });
   const { source, identity } = submission;
   const place = openStorage(submission.out);
   const finished = await findFinished(place, identity);
@@ -52,7 +53,7 @@ export async function enqueue(sources: string | readonly string[], given: Enqueu
   try {
     const { head } = await createRunHead(place, identity);
     const storage = openRunStorage(place, head);
-    const { options, log, signal } = context;
+    const { log, signal } = context;
     const outages = createOutages({ storageTimeoutMs: options.outageTimeoutMs, log });
     await outages.outlast(() => registerRun({ head, storage, redis }), signal);
     const { items, chunks, leftOut } = await enqueueRun({

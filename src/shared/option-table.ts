@@ -6,6 +6,7 @@
 import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { logFormats, logLevels } from "./log.js";
+import { type Precision, precisions } from "./precision.js";
 
 export type OptionClass = "identity" | "policy" | "execution";
 export type CommandName = "run" | "enqueue" | "work" | "models" | "doctor" | "results";
@@ -109,6 +110,16 @@ export const optionTable = {
     expected: "the name of a model",
     schema: text,
     default: "resnet50",
+  }),
+  precision: option<Precision>({
+    flag: "--precision <precision>",
+    class: "identity",
+    commands: [...producing, "work", "doctor"],
+    description:
+      "arithmetic of the model; int8 is about 3 times as fast on CPUs with VNNI, int8-7bit is for CPUs without",
+    expected: "fp32, int8 or int8-7bit",
+    schema: z.enum(precisions),
+    default: "fp32",
   }),
   topK: option<number>({
     flag: "--top-k <n>",

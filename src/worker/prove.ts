@@ -5,7 +5,8 @@ import type { Log } from "../shared/log.js";
 import type { ResolvedOptions } from "../shared/options.js";
 import { startCompute } from "./compute-client/start.js";
 import { computeSettings } from "./compute-settings.js";
-import { describeModel, loadLabels } from "./model/catalog.js";
+import { loadLabels } from "./model/catalog.js";
+import { describeInstalledModel } from "./model/int8/installed.js";
 
 /** What the model said of the photo that comes with the package. */
 export interface Proof {
@@ -21,7 +22,7 @@ const photo = new URL("../../../examples/photos/chelsea.png", import.meta.url);
 
 /** Labels one photo with the real weights, through the same child that a worker uses. Throws MODEL_*, ENGINE_*. */
 export async function proveModel(options: ResolvedOptions, cacheDir: string, log: Log): Promise<Proof> {
-  const model = describeModel(options.model);
+  const model = await describeInstalledModel(cacheDir, options.model, options.precision);
   const labels = await loadLabels(model.name);
   const compute = await startCompute(computeSettings(model, options, cacheDir), { log });
   try {

@@ -8,7 +8,10 @@ import type { TopK } from "../model/top-k.js";
 import { type ComputeSettings, type EngineReport, errorFromAfar } from "./protocol.js";
 
 /** What the thread is told at its start. */
-export type EngineThreadSettings = Pick<ComputeSettings, "engine" | "modelDir" | "modelSha256" | "engineThreads">;
+export type EngineThreadSettings = Pick<
+  ComputeSettings,
+  "engine" | "modelDir" | "modelSha256" | "precision" | "calibration" | "observe" | "engineThreads"
+>;
 
 /** A batch for the thread: `[n, 224, 224, 3]` uint8 RGB at the start of `pixels`, which is transferred. */
 export interface BatchInput {

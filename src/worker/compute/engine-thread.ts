@@ -5,7 +5,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { LabelmillError, messageOf } from "../../shared/errors.js";
 import type { Engine } from "../model/engines/engine.js";
-import { openEngine } from "../model/engines/open-engine.js";
+import { type ObservingEngine, openEngine, openObservingEngine } from "../model/engines/open-engine.js";
 import { topK } from "../model/top-k.js";
 import type { BatchInput, BatchOutput, EngineThreadSettings, FromEngineThread } from "./engine-client.js";
 import { inputBytes } from "./protocol.js";
@@ -25,12 +25,14 @@ function postFatal(thrown: unknown): void {
 
 async function start(): Promise<void> {
   const started = performance.now();
-  const engine = await openEngine(settings);
+  const { engine, ...measured }: { engine: Engine } | ObservingEngine = settings.observe
+    ? await openObservingEngine(settings)
+    : { engine: await openEngine(settings) };
   // One image that is known to be good: what fails later fails on the strength of a working engine.
   await runBatch(engine, { pixels: new ArrayBuffer(inputBytes), topK: [1] });
   const { name, embeddingWidth } = engine;
   parentPort?.on("message", (input: BatchInput) => void answer(engine, input));
-  post({ type: "ready", report: { engine: name, embeddingWidth, loadMs: performance.now() - started } });
+  post({ type: "ready", report: { engine: name, embeddingWidth, loadMs: performance.now() - started, ...measured } });
 }
 
 async function answer(engine: Engine, input: BatchInput): Promise<void> {

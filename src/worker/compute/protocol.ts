@@ -4,6 +4,7 @@
  * predictions.
  */
 import { LabelmillError, type RunErrorCode } from "../../shared/errors.js";
+import type { Precision } from "../../shared/precision.js";
 import type { Outcome } from "../outcome.js";
 
 /** How the child is to work; sent once, first. */
@@ -13,7 +14,14 @@ export interface ComputeSettings {
   /** Expected digest; loading anything else is refused. */
   readonly modelSha256: string;
   readonly engine: "onnx";
-  readonly precision: "fp32";
+  readonly precision: Precision;
+  /** File of the ranges of an int8 precision. */
+  readonly calibration: string | null;
+  /**
+   * Whether the child measures instead of predicting: embeddings are then those of `model/int8/observed-graph`, and the
+   * report has `golden`. The precision must be fp32.
+   */
+  readonly observe: boolean;
   /** Most images in one model call. */
   readonly batchSize: number;
   /** Longest time that a decoded image waits for its batch to fill, in milliseconds. */
@@ -56,6 +64,8 @@ export interface EngineReport {
   readonly engine: string;
   readonly embeddingWidth: number;
   readonly loadMs: number;
+  /** Where the child measures: what the calibration is to hold. */
+  readonly golden?: readonly Float32Array[];
 }
 
 export type ToChild =

@@ -25,7 +25,9 @@ export function drawGoldenImages(size: number): Uint8Array {
     const random = parkMiller(seed);
     const sums = new Float64Array(bytes);
     for (const [octave, cells] of octaves.entries()) addOctave(sums, { size, cells, weight: 0.5 ** octave, random });
-    for (let i = 0; i < bytes; i += 1) pixels[image * bytes + i] = 128 + (sums[i] as number) * 110;
+    for (let i = 0; i < bytes; i += 1) {
+      pixels[image * bytes + i] = Math.max(0, Math.min(255, 128 + (sums[i] as number) * 110));
+    }
   }
   return pixels;
 }
