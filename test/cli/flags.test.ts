@@ -26,7 +26,7 @@ describe("cli/flags", () => {
       assert.equal(code, 0);
       for (const option of optionNames) {
         const { flag, commands: takers }: OptionSpec = optionTable[option];
-        assert.equal(stdout.includes(flag.split(" ")[0] ?? ""), takers.includes(name), `${flag} of ${name}`);
+        assert.equal(stdout.includes(`${flag.split(" ")[0]} `), takers.includes(name), `${flag} of ${name}`);
       }
     });
   }
