@@ -50,7 +50,7 @@ async function measureInfer({ photos, width, images, threads }: StageRequest): P
     if (outcome.ok) batch.set(outcome.value.pixels, i * inputBytes);
   }
   const modelDir = modelDirectory(findPlaces().cacheDir, model.name);
-  const engine = await openEngine({ engine: "onnx", modelDir, modelSha256: model.modelSha256, engineThreads: threads });
+  const engine = await openEngine({ ...model, engine: "onnx", modelDir, engineThreads: threads });
   await engine.infer(batch, width);
   const startedMs = performance.now();
   let done = 0;

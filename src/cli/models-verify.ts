@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { resolveCall } from "../library/context.js";
 import { type VerifiedModel, verifyModel } from "../library/verify-model.js";
+import type { AgreementLimits } from "../worker/model/agreement.js";
 import { addFlags, resolveFlags } from "./flags.js";
 import { openPullProgress } from "./pull-progress.js";
 import { formatTable } from "./table.js";
@@ -37,32 +38,46 @@ async function verifyCommand(
 
 function describeVerified({ certificate, path, skipped }: VerifiedModel): string {
   const { model, images, batchSize, engineThreads, engines, absent, agree, limits, machine } = certificate;
-  const rows = engines.map(({ engine, imagesPerSecond, loadMs, agreement }) => [
+  const rows = engines.map(({ engine, precision, imagesPerSecond, loadMs, agreement }) => [
     engine,
+    precision,
     imagesPerSecond,
     loadMs,
     ...(agreement === null
-      ? ["compared with", "", ""]
+      ? ["compared with", "", "", ""]
       : [
           `${agreement.sameTop1} of ${agreement.images}`,
+          describeCosine(agreement.meanCosine),
           describeCosine(agreement.minCosine),
           agreement.maxLogitDifference.toExponential(1),
         ]),
   ]);
-  const header = ["engine", "images/s", "load ms", "same top-1", "min cosine", "max logit difference"];
-  const limit = `top-1 ${limits.top1Share * 100} %, cosine ${limits.minCosine}`;
+  const header = [
+    "engine",
+    "precision",
+    "images/s",
+    "load ms",
+    "same top-1",
+    "mean cosine",
+    "min cosine",
+    "max logit difference",
+  ];
+  const limit = `fp32 ${describeLimits(limits.fp32)}; int8 ${describeLimits(limits.int8)}`;
   const verdict = engines.length === 1 ? "Nothing to compare with." : agree ? "They agree" : "They DISAGREE";
   return [
     `${model}, ${images} images${skipped === 0 ? "" : ` (${skipped} more cannot be read)`}, batches of ${batchSize}, ` +
       `${engineThreads} threads, ${machine.cpu}`,
     "",
     formatTable(header, rows),
-    ...absent.map(({ asked, reason }) => `${asked} not compared: ${reason}`),
+    ...absent.map(({ asked, precision, reason }) => `${asked} in ${precision} not compared: ${reason}`),
     "",
     engines.length === 1 ? verdict : `${verdict} (limits: ${limit}).`,
     `Certificate: ${path}`,
   ].join("\n");
 }
+
+const describeLimits = ({ top1Share, meanCosine, minCosine }: AgreementLimits): string =>
+  `top-1 ${top1Share * 100} %, cosine ${meanCosine} on average and ${minCosine} at least`;
 
 /** As its distance from 1 where that is small: `1 - 2.1e-12`. */
 function describeCosine(cosine: number): string {

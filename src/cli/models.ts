@@ -7,12 +7,13 @@ import { type ModelSummary, summarizeModel } from "../worker/model/summary.js";
 import { addFlags, resolveFlags } from "./flags.js";
 import { registerModelsVerify } from "./models-verify.js";
 import { openPullProgress } from "./pull-progress.js";
+import { registerQuantize } from "./quantize.js";
 import { formatTable } from "./table.js";
 import { openTerminal } from "./terminal.js";
 
 type Flags = Record<string, unknown>;
 
-/** `labelmill models list|pull|summary|verify`. */
+/** `labelmill models list|pull|summary|quantize|verify`. */
 export function registerModels(program: Command): void {
   const models = program.command("models").description("the models that this version knows, and their weights");
   addFlags(models.command("list"), "models")
@@ -29,6 +30,7 @@ export function registerModels(program: Command): void {
     .argument("[name]", "model", "resnet50")
     .option("--json", "print one JSON object on stdout")
     .action(summaryCommand);
+  registerQuantize(models);
   registerModelsVerify(models);
 }
 
@@ -74,7 +76,8 @@ function describeModelSummary({ title, inputShape, layers, totals }: ModelSummar
     ["parameters as published", totals.source],
     ["of these trainable", totals.sourceTrainable],
     ["with batch norm folded in, as executed", totals.folded],
-    ["size in MiB as float32", Math.round((totals.folded * 4) / 2 ** 20)],
+    ["size in MiB as fp32", Math.round((totals.folded * 4) / 2 ** 20)],
+    ["size in MiB as int8 (biases and fc float32)", Math.round(totals.int8Bytes / 2 ** 20)],
   ] as const;
   const table = formatTable(["layer", "kind", "output shape", "parameters", "folded"], rows);
   return `${title}, input [-1, ${inputShape.join(", ")}]\n\n${table}\n\n${formatTable(["total", ""], sums)}`;

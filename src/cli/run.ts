@@ -34,7 +34,7 @@ async function runCommand(sources: string[], flags: Record<string, unknown>, asJ
   const signal = terminal.catchSignals();
   const progress = openProgress(terminal);
   const onStart = ({ runId, out, engine, whyEngine }: RunStart) =>
-    log.info("run started", { runId, model: options.model, engine, whyEngine, out });
+    log.info("run started", { runId, model: options.model, precision: options.precision, engine, whyEngine, out });
   try {
     const hooks = { log, signal, onStart, onProgress: progress.update, onPull: openPullProgress(terminal) };
     const result = await run(sources, { ...options, ...hooks });

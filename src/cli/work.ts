@@ -21,7 +21,8 @@ export function registerWork(program: Command): void {
     const signal = terminal.catchSignals();
     const worker = await startWorker({ ...options, log, signal, onPull: openPullProgress(terminal) });
     const { engine, whyEngine } = worker;
-    log.info("worker ready", { engine, whyEngine, model: options.model, allowRoots: options.allowRoot });
+    const { model, precision, allowRoot: allowRoots } = options;
+    log.info("worker ready", { engine, whyEngine, model, precision, allowRoots });
     await worker.ended;
     log.info("worker stopped");
   });

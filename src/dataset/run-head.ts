@@ -6,6 +6,7 @@
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { z } from "zod";
 import { LabelmillError, messageOf } from "../shared/errors.js";
+import { type Precision, precisions } from "../shared/precision.js";
 import { type PartFormat, runHeadPath } from "./layout.js";
 import { corrupt, describeIssues, encodeRecord } from "./record-file.js";
 import type { Storage } from "./storage/storage.js";
@@ -23,7 +24,7 @@ export interface RunIdentity {
   readonly model: string;
   readonly modelSha256: string;
   readonly preprocessSha256: string;
-  readonly precision: "fp32";
+  readonly precision: Precision;
   readonly topK: number;
   readonly embedding: "float32" | "none";
   readonly format: PartFormat;
@@ -55,7 +56,7 @@ const identitySchema = z.strictObject({
   model: z.string().min(1),
   modelSha256: sha256,
   preprocessSha256: sha256,
-  precision: z.literal("fp32"),
+  precision: z.enum(precisions),
   topK: positive,
   embedding: z.enum(["float32", "none"]),
   format: z.enum(["parquet", "jsonl"]),

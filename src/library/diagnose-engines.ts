@@ -6,11 +6,11 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { EngineName } from "../shared/engine-names.js";
 import { messageOf } from "../shared/errors.js";
-import { type ComparedEngine, compareEngines, type EngineComparison } from "../worker/compare-engines.js";
+import { type ComparedEngine, compareEngines, type EngineComparison, isSound } from "../worker/compare-engines.js";
 import { computeSettings } from "../worker/compute-settings.js";
-import { isWithinLimits } from "../worker/model/agreement.js";
-import { describeModel, loadLabels } from "../worker/model/catalog.js";
+import { loadLabels } from "../worker/model/catalog.js";
 import { chooseEngine, type EngineChoice } from "../worker/model/engine-choice.js";
+import { describeInstalledModel } from "../worker/model/int8/installed.js";
 import type { CallContext } from "./context.js";
 import type { Finding } from "./finding.js";
 import { findGpu } from "./gpu-devices.js";
@@ -43,34 +43,28 @@ export async function diagnoseEngines(context: CallContext): Promise<Finding[]> 
 }
 
 async function compareHere({ options, places, log }: CallContext): Promise<EngineComparison> {
+  const model = await describeInstalledModel(places.cacheDir, options.model, options.precision);
   const images = await Promise.all(goldenBatch.map((name) => readFile(join(examplePhotos, name))));
   const usual = await usualEngines();
   const asked = options.engine;
   const isExtra = asked !== "auto" && !usual.engines.includes(asked);
-  return compareEngines({
-    engines: isExtra ? [...usual.engines, asked] : usual.engines,
-    leftOut: isExtra ? [] : usual.leftOut,
-    isRequired: false,
-    images,
-    settings: computeSettings(describeModel(options.model), options, places),
-    log,
-  });
+  const engines = isExtra ? [...usual.engines, asked] : usual.engines;
+  const settings = computeSettings(model, options, places);
+  const variants = engines.map((engine) => ({ settings: { ...settings, engine }, isRequired: false }));
+  return compareEngines({ variants, leftOut: isExtra ? [] : usual.leftOut, images, log });
 }
 
-function describeCompared(
-  { asked, engine, loadMs, imagesPerSecond, agreement, top }: ComparedEngine,
-  choice: EngineChoice,
-  labels: readonly string[],
-): Finding {
+function describeCompared(compared: ComparedEngine, choice: EngineChoice, labels: readonly string[]): Finding {
+  const { asked, engine, precision, loadMs, imagesPerSecond, agreement, top } = compared;
   const { topIndex = -1, topScore = 0 } = top[0] ?? {};
-  const isSound = agreement === null || isWithinLimits(agreement);
+  const state = isSound(compared) ? "ok" : "failed";
   const parts = [
-    `${engine}, ${imagesPerSecond.toFixed(1)} images/s, loaded in ${Math.round(loadMs)} ms`,
+    `${engine} in ${precision}, ${imagesPerSecond.toFixed(1)} images/s, loaded in ${Math.round(loadMs)} ms`,
     `the example photo is ${labels[topIndex] ?? "none"} (${topScore.toFixed(2)})`,
-    ...(isSound ? [] : [`it DISAGREES with the first engine, cosine ${agreement.minCosine.toFixed(4)}`]),
+    ...(state === "ok" ? [] : [`it DISAGREES with the first engine, cosine ${agreement?.minCosine.toFixed(4)}`]),
     ...(asked === choice.engine ? [`chosen: ${choice.why}`] : []),
   ];
-  return { subject: `engine ${asked}`, state: isSound ? "ok" : "failed", detail: parts.join("; ") };
+  return { subject: `engine ${asked}`, state, detail: parts.join("; ") };
 }
 
 /** What to do for more speed, as far as this machine lets one say. */

@@ -5,7 +5,7 @@ import { openStorage } from "../dataset/storage/open-storage.js";
 import { type EnqueueContext, enqueueRun, registerRun, requireItems } from "../producer/enqueue.js";
 import { openSubmission } from "../producer/submission.js";
 import { createOutages } from "../shared/outages.js";
-import { describeModel } from "../worker/model/catalog.js";
+import { describeInstalledModel } from "../worker/model/int8/installed.js";
 import { type CallContext, type CallOptions, interruption, resolveCall } from "./context.js";
 import { findFinished } from "./finished.js";
 import { requireRedis } from "./run-redis.js";
@@ -45,8 +45,9 @@ async function enqueueIn(
   sources: readonly string[],
   onPinned: NonNullable<EnqueueOptions["onPinned"]>,
 ): Promise<EnqueueResult> {
-  const model = describeModel(context.options.model);
-  const submission = await openSubmission(sources, context.options, { cwd: context.places.cwd, model });
+  const { options, places } = context;
+  const model = await describeInstalledModel(places.cacheDir, options.model, options.precision);
+  const submission = await openSubmission(sources, options, { cwd: places.cwd, model });
   const { source, identity } = submission;
   const place = openStorage(submission.out);
   const finished = await findFinished(place, identity);

@@ -6,15 +6,18 @@ import { createHash } from "node:crypto";
 import { arch, availableParallelism, cpus, platform, release } from "node:os";
 import { fileURLToPath } from "node:url";
 import { openSources } from "../producer/source/open-source.js";
-import { engineNames } from "../shared/engine-names.js";
+import { type EngineName, engineNames } from "../shared/engine-names.js";
 import { LabelmillError } from "../shared/errors.js";
+import { precisions } from "../shared/precision.js";
 import { version } from "../shared/version.js";
-import { type CompareOptions, compareEngines } from "../worker/compare-engines.js";
+import { type AbsentEngine, type ComparedVariant, compareEngines } from "../worker/compare-engines.js";
 import { computeSettings } from "../worker/compute-settings.js";
 import { openFetcher } from "../worker/fetch/open-fetcher.js";
 import { agreementLimits } from "../worker/model/agreement.js";
 import { describeModel } from "../worker/model/catalog.js";
 import { type Certificate, writeCertificate } from "../worker/model/certificate.js";
+import { whyNoPrecision } from "../worker/model/engine-choice.js";
+import { describeInstalledModel } from "../worker/model/int8/installed.js";
 import { modelDirectory } from "../worker/model/store.js";
 import type { CallContext } from "./context.js";
 import { ensureModel } from "./ensure-model.js";
@@ -43,19 +46,15 @@ export async function verifyModel(sources: readonly string[], context: CallConte
   const model = describeModel(options.model);
   const found = await readImages(sources, context);
   await ensureModel(context);
-  const settings = computeSettings(model, options, places);
-  const compare = { images: found.images, settings, log };
-  const comparison =
-    options.engines.length > 0
-      ? await compareEngines({ ...compare, engines: options.engines, isRequired: true })
-      : await compareEngines({ ...compare, ...(await usualEngines()), isRequired: false });
+  const { engines, leftOut } = options.engines.length > 0 ? { ...options, leftOut: [] } : await usualEngines();
+  const variants = await variantsOf(engines, context);
+  const comparison = await compareEngines({ images: found.images, variants, leftOut, log });
   if (comparison.images === 0) throw noImages(sources, "none can be decoded");
   const certificate: Certificate = {
     format: 1,
     model: model.name,
     modelSha256: model.modelSha256,
     preprocessSha256: model.preprocessSha256,
-    precision: model.precision,
     madeAt: new Date().toISOString(),
     version,
     machine: describeMachine(),
@@ -65,8 +64,9 @@ export async function verifyModel(sources: readonly string[], context: CallConte
     engineThreads: options.engineThreads,
     limits: agreementLimits,
     agree: comparison.agree,
-    engines: comparison.compared.map(({ engine, loadMs, imagesPerSecond, agreement }) => ({
+    engines: comparison.compared.map(({ engine, precision, loadMs, imagesPerSecond, agreement }) => ({
       engine,
+      precision,
       loadMs: Math.round(loadMs),
       imagesPerSecond: Math.round(imagesPerSecond * 100) / 100,
       agreement,
@@ -77,14 +77,31 @@ export async function verifyModel(sources: readonly string[], context: CallConte
   return { certificate, path, skipped: found.skipped + found.images.length - comparison.images };
 }
 
+/** Each engine in each of its precisions; those that were named have to run in fp32. */
+async function variantsOf(engines: readonly EngineName[], context: CallContext): Promise<ComparedVariant[]> {
+  const { options, places } = context;
+  const variants: ComparedVariant[] = [];
+  for (const engine of engines) {
+    for (const precision of precisions.filter((each) => whyNoPrecision(engine, each) === null)) {
+      const model = await describeInstalledModel(places.cacheDir, options.model, precision);
+      const isRequired = precision === "fp32" && options.engines.includes(engine);
+      variants.push({ settings: { ...computeSettings(model, options, places), engine }, isRequired });
+    }
+  }
+  return variants;
+}
+
 /**
  * The engines that are compared where none is named. Without a GPU, WebGPU has at best a software driver, which takes half
  * a minute an image: it runs if it is named.
  */
-export async function usualEngines(): Promise<Required<Pick<CompareOptions, "engines" | "leftOut">>> {
+export async function usualEngines(): Promise<{ engines: readonly EngineName[]; leftOut: readonly AbsentEngine[] }> {
   if ((await findGpu()) !== null) return { engines: engineNames, leftOut: [] };
   const reason = "this machine has no GPU; if it is named, it tries a software driver";
-  return { engines: engineNames.filter((name) => name !== "webgpu"), leftOut: [{ asked: "webgpu", reason }] };
+  return {
+    engines: engineNames.filter((name) => name !== "webgpu"),
+    leftOut: [{ asked: "webgpu", precision: "fp32", reason }],
+  };
 }
 
 /** All images at once, as every engine takes them again. */

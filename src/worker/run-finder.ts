@@ -3,7 +3,7 @@
  * serve is left to others, with the reason in the log: a node without the mount must not drain a run into failures.
  */
 import { sep } from "node:path";
-import type { RunHead } from "../dataset/run-head.js";
+import type { RunHead, RunIdentity } from "../dataset/run-head.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import { isCode, LabelmillError, messageOf } from "../shared/errors.js";
 import type { Log } from "../shared/log.js";
@@ -17,8 +17,8 @@ export interface RunFinderSettings {
   readonly context: WorkerContext;
   /** Serves this run alone, and says so if it is lost; null serves every run it can. */
   readonly onlyRun: string | null;
-  /** Of the model that this worker has loaded. */
-  readonly modelSha256: string;
+  /** What this worker has loaded. */
+  readonly model: Pick<RunIdentity, "modelSha256" | "precision">;
   readonly allowRoots: readonly string[];
   readonly log: Log;
 }
@@ -114,9 +114,10 @@ function createRefusals(log: Log) {
 }
 
 /** Why this worker must not serve the run, or null. */
-function refusalOf({ identity }: RunHead, { modelSha256, allowRoots }: RunFinderSettings): string | null {
-  if (identity.modelSha256 !== modelSha256) {
-    return `it needs model ${identity.model} with digest ${identity.modelSha256}, this worker has ${modelSha256}`;
+function refusalOf({ identity }: RunHead, { model, allowRoots }: RunFinderSettings): string | null {
+  if (identity.modelSha256 !== model.modelSha256) {
+    const wanted = `${identity.model} in ${identity.precision} with digest ${identity.modelSha256}`;
+    return `it needs model ${wanted}, this worker has ${model.precision} with digest ${model.modelSha256}`;
   }
   const outside = identity.sources.find((source) => !allowRoots.some((root) => isBelow(source, root)));
   return outside === undefined ? null : `its source ${outside} is not below an --allow-root of this worker`;

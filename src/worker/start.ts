@@ -12,7 +12,8 @@ import { startCompute } from "./compute-client/start.js";
 import { type ComputeHost, computeSettings } from "./compute-settings.js";
 import { startConsumer } from "./consumer.js";
 import { openFetcher } from "./fetch/open-fetcher.js";
-import { describeModel, loadLabels } from "./model/catalog.js";
+import { loadLabels } from "./model/catalog.js";
+import { describeInstalledModel } from "./model/int8/installed.js";
 import { createProcessLimits } from "./process-limits.js";
 import { createRunFinder } from "./run-finder.js";
 import { openRunQueue } from "./run-queue.js";
@@ -44,7 +45,7 @@ export interface Worker {
 /** Starts a worker; it works when this resolves. Throws MODEL_*, ENGINE_* and OPTION_INVALID. */
 export async function startWorker(settings: WorkerSettings): Promise<Worker> {
   const { redis, options, host, onlyRun, outages, log } = settings;
-  const model = describeModel(options.model);
+  const model = await describeInstalledModel(host.cacheDir, options.model, options.precision);
   const fetcher = await openFetcher({ allowRoots: settings.allowRoots, maxItemBytes: options.maxItemBytes });
   const labels = await loadLabels(model.name);
   const compute = await startCompute(computeSettings(model, options, host), { log });
@@ -53,7 +54,7 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
   let rowsInHand = 0;
   const findRuns = createRunFinder({
     onlyRun,
-    modelSha256: model.modelSha256,
+    model,
     allowRoots: settings.allowRoots,
     log,
     context: {

@@ -31,11 +31,21 @@ describe("e2e/models-verify", function () {
     assert.deepEqual(JSON.parse(await readFile(join(modelDir, "certificate.json"), "utf8")), certificate);
     const { modelSha256 } = await resnet50ForTests();
     assert.deepEqual([certificate.images, certificate.agree, certificate.modelSha256], [4, true, modelSha256]);
-    const [onnx, wasm] = certificate.engines;
-    assert.deepEqual([onnx?.engine, onnx?.agreement], ["onnx/cpu", null]);
-    assert.equal(wasm?.engine, "wasm/simd");
+    const [onnx, ...others] = certificate.engines;
+    assert.deepEqual([onnx?.engine, onnx?.precision, onnx?.agreement], ["onnx/cpu", "fp32", null]);
+    const wasm = others.find(({ engine }) => engine === "wasm/simd");
+    assert.ok(wasm);
     assert.equal(wasm.agreement?.sameTop1, 4);
     assert.ok(wasm.agreement.minCosine >= 0.99999 && wasm.agreement.maxLogitDifference < 1e-3);
+    const quantized = others.filter(({ precision }) => precision !== "fp32");
+    assert.deepEqual(
+      quantized.map(({ engine, precision }) => [engine, precision]),
+      [
+        ["onnx/cpu", "int8"],
+        ["onnx/cpu", "int8-7bit"],
+      ],
+    );
+    for (const { agreement } of quantized) assert.ok((agreement?.minCosine ?? 0) > 0.99);
     assert.ok(certificate.engines.every(({ imagesPerSecond }) => imagesPerSecond > 0));
     const absent = certificate.absent.find(({ asked }) => asked === "tensorflow");
     assert.match(absent?.reason ?? "", /not installed/);
@@ -49,8 +59,8 @@ describe("e2e/models-verify", function () {
     const { code, stdout, stderr } = await verify(list, "--engines", "wasm,onnx");
     assert.equal(code, 0, stderr);
     assert.match(stdout, /2 images \(2 more cannot be read\)/);
-    assert.match(stdout, /^wasm\/simd .* compared with$/m);
-    assert.match(stdout, /^onnx\/cpu .* 2 of 2 +1 - \d\.\de-\d+ +\d\.\de-\d$/m);
+    assert.match(stdout, /^wasm\/simd +fp32 .* compared with$/m);
+    assert.match(stdout, /^onnx\/cpu +fp32 .* 2 of 2( +1 - \d\.\de-\d+){2} +\d\.\de-\d$/m);
     assert.match(stdout, /They agree/);
   });
 

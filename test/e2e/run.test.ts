@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openResults } from "../../src/results/open.js";
 import { verifyResults } from "../../src/results/verify.js";
+import { describeModel } from "../../src/worker/model/catalog.js";
 import { runCli, startCli } from "../support/cli.js";
 import { resnet50ForTests } from "../support/model.js";
 import { descendantsOf, isAlive } from "../support/processes.js";
@@ -46,6 +47,26 @@ describe("e2e/run", function () {
       assert.equal(row.top_labels?.length, 5);
       assert.equal(row.bytes, (await stat(row.uri)).size);
     }
+  });
+
+  it("runs in int8 what is asked in int8, and refuses fp32 into the same dataset", async () => {
+    const out = join(tempDir(), "out");
+    const { code, stdout, stderr } = await runCli(["run", photos, "--out", out, "--precision", "int8", "--json"]);
+    assert.equal(code, 0, stderr);
+    const { precision, modelSha256 } = JSON.parse(stdout);
+    assert.deepEqual([precision, modelSha256], ["int8", describeModel("resnet50", "int8").modelSha256]);
+    const rows = await rowsOf(out);
+    assert.deepEqual(
+      rows.map((row) => row.label),
+      ["tripod", "Egyptian_cat", "espresso", "drilling_platform"],
+    );
+    assert.ok(rows.every((row) => row.precision === "int8" && row.model_sha256 === modelSha256));
+    const other = await runCli(["run", photos, "--out", out]);
+    assert.equal(other.code, 2);
+    assert.match(other.stderr, /precision int8 vs fp32 asked for.*\[RUN_IDENTITY\]/);
+    const unknown = await runCli(["run", photos, "--out", out, "--precision", "int4"]);
+    assert.equal(unknown.code, 2);
+    assert.match(unknown.stderr, /Expected `precision` to be fp32, int8 or int8-7bit, got `int4`/);
   });
 
   it("finds its run again without --out, says that it is complete, and touches nothing", async () => {

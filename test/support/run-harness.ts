@@ -106,8 +106,7 @@ export function testWorkerContext(redis: Redis, options: ConsumerOptions = {}): 
 export function startTestConsumer(redis: Redis, options: ConsumerOptions = {}): Consumer {
   const { lockMs = 10_000, chunksInFlight = 2, onlyRun = null, log = silentLog, outages = testOutages } = options;
   const context = testWorkerContext(redis, options);
-  const modelSha256 = sampleIdentity.modelSha256;
-  const findRuns = createRunFinder({ context, onlyRun, modelSha256, allowRoots: ["/i"], log });
+  const findRuns = createRunFinder({ context, onlyRun, model: sampleIdentity, allowRoots: ["/i"], log });
   return startConsumer({ findRuns, chunksInFlight, lockMs, outages, log });
 }
 

@@ -40,7 +40,8 @@ describe("worker/run-finder", () => {
 
   it("leaves runs that it cannot serve, naming each reason once, and serves the others", async () => {
     const other = openStorage(join(tempDir(), "model"));
-    const { head } = await createRunHead(other, { ...sampleIdentity, sources: ["/i"], modelSha256: "f".repeat(64) });
+    const int8 = { precision: "int8", modelSha256: "f".repeat(64) } as const;
+    const { head } = await createRunHead(other, { ...sampleIdentity, sources: ["/i"], ...int8 });
     await registerRun({ head, storage: other, redis: server.redis });
     const outside = openStorage(join(tempDir(), "outside"));
     const { head: outsideHead } = await createRunHead(outside, { ...sampleIdentity, sources: ["/images"] });
@@ -54,7 +55,7 @@ describe("worker/run-finder", () => {
     await consumer.drain(1_000);
     assert.equal(reasons.length, 3, String(reasons));
     const text = reasons.join("\n");
-    assert.match(text, /it needs model resnet50 with digest f{64}/);
+    assert.match(text, /it needs model resnet50 in int8 with digest f{64}, this worker has fp32 with digest/);
     assert.match(text, /its source \/images is not below an --allow-root/);
     assert.match(text, /no readable run\.json/);
   });

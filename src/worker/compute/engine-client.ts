@@ -10,7 +10,7 @@ import { type ComputeSettings, type EngineReport, errorFromAfar } from "./protoc
 /** What the thread is told at its start. */
 export type EngineThreadSettings = Pick<
   ComputeSettings,
-  "engine" | "modelDir" | "modelSha256" | "engineThreads" | "withLogits"
+  "engine" | "modelDir" | "modelSha256" | "precision" | "calibration" | "observe" | "engineThreads" | "withLogits"
 >;
 
 /** A batch for the thread: `[n, 224, 224, 3]` uint8 RGB at the start of `pixels`, which is transferred. */

@@ -7,6 +7,7 @@ import { LabelmillError, messageOf } from "../../shared/errors.js";
 import { chooseEngine } from "../model/engine-choice.js";
 import type { Engine } from "../model/engines/engine.js";
 import { openEngine, whyUnavailable } from "../model/engines/open-engine.js";
+import { openObservingEngine } from "../model/engines/open-int8.js";
 import { topK } from "../model/top-k.js";
 import type { BatchInput, BatchOutput, EngineThreadSettings, FromEngineThread } from "./engine-client.js";
 import { inputBytes } from "./protocol.js";
@@ -26,15 +27,17 @@ function postFatal(thrown: unknown): void {
 
 async function start(): Promise<void> {
   const started = performance.now();
-  const choice = await chooseEngine(settings.engine, whyUnavailable);
-  const engine = await openEngine({ ...settings, engine: choice.engine });
+  const choice = await chooseEngine(settings.engine, (engine) => whyUnavailable(engine, settings.precision));
+  const { engine, golden } = settings.observe
+    ? await openObservingEngine(settings)
+    : { engine: await openEngine({ ...settings, engine: choice.engine }), golden: [] };
   // One image that is known to be good: what fails later fails on the strength of a working engine.
   await runBatch(engine, { pixels: new ArrayBuffer(inputBytes), topK: [1] });
   const { name, embeddingWidth } = engine;
   parentPort?.on("message", (input: BatchInput) => void answer(engine, input));
   post({
     type: "ready",
-    report: { engine: name, why: choice.why, embeddingWidth, loadMs: performance.now() - started },
+    report: { engine: name, why: choice.why, embeddingWidth, loadMs: performance.now() - started, golden },
   });
 }
 

@@ -5,6 +5,7 @@
  */
 import type { EngineRequest } from "../../shared/engine-names.js";
 import { LabelmillError, type RunErrorCode } from "../../shared/errors.js";
+import type { Precision } from "../../shared/precision.js";
 import type { Outcome } from "../outcome.js";
 
 /** How the child is to work; sent once, first. */
@@ -14,7 +15,14 @@ export interface ComputeSettings {
   /** Expected digest; loading anything else is refused. */
   readonly modelSha256: string;
   readonly engine: EngineRequest;
-  readonly precision: "fp32";
+  readonly precision: Precision;
+  /** File of the ranges of an int8 precision. */
+  readonly calibration: string | null;
+  /**
+   * Whether the child measures instead of predicting: embeddings are then those of `model/int8/observed-graph`, and the
+   * report has `golden`. The engine must be `onnx` and the precision fp32.
+   */
+  readonly observe: boolean;
   /** Most images in one model call. */
   readonly batchSize: number;
   /** Longest time that a decoded image waits for its batch to fill, in milliseconds. */
@@ -65,6 +73,8 @@ export interface EngineReport {
   readonly why: string;
   readonly embeddingWidth: number;
   readonly loadMs: number;
+  /** Where the child measures: what the calibration is to hold. */
+  readonly golden?: readonly Float32Array[];
 }
 
 export type ToChild =

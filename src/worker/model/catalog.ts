@@ -5,6 +5,7 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { LabelmillError, messageOf } from "../../shared/errors.js";
+import type { Precision, QuantizedPrecision } from "../../shared/precision.js";
 import { type Preprocess, preprocessSha256 } from "./preprocess.js";
 import { layersOf, type ResNetSpec } from "./spec.js";
 
@@ -33,6 +34,8 @@ export interface CatalogModel {
   readonly precision: "fp32";
   /** What `digestWeights` must give for the imported weights. */
   readonly modelSha256: string;
+  /** What `digestInt8` must give for the ranges that come with the package. */
+  readonly int8Sha256: Readonly<Record<QuantizedPrecision, string>>;
 }
 
 /** What a run pins of its model, and what a row's columns need. */
@@ -43,7 +46,9 @@ export interface ModelDescription {
   readonly modelSha256: string;
   readonly preprocess: Preprocess;
   readonly preprocessSha256: string;
-  readonly precision: "fp32";
+  readonly precision: Precision;
+  /** Path of the ranges of an int8 precision; see `int8/calibration`. */
+  readonly calibration: string | null;
   readonly embeddingWidth: number;
   readonly classes: number;
   /** Height and width of the input, in pixels. */
@@ -96,6 +101,10 @@ const resnet50: CatalogModel = {
   },
   precision: "fp32",
   modelSha256: "a21ce499aab69be2d0552d4c94f92ed8b2c544968c2023ccf5006bccbc04cd7e",
+  int8Sha256: {
+    int8: "ceb1e19fe7b4b0f50896923266ffcc1979870660079fcba48c25920c70210dd7",
+    "int8-7bit": "617aa403755eec461b7c449203f18cba6d54b48fd0d4e06eabd947e06775e792",
+  },
 };
 
 const catalog: readonly CatalogModel[] = [resnet50];
@@ -112,17 +121,21 @@ export function findModel(name: string): CatalogModel {
   throw new LabelmillError("MODEL_UNKNOWN", { name, known: catalog.map((known) => known.name).join(", ") });
 }
 
-/** What there is to say of a model without its weights. Throws MODEL_UNKNOWN. */
-export function describeModel(name: string): ModelDescription {
-  const { title, licence, source, spec, preprocess, precision, modelSha256 } = findModel(name);
+/**
+ * What there is to say of a model without its weights; an int8 precision is that of the package's own ranges. Throws
+ * MODEL_UNKNOWN.
+ */
+export function describeModel(name: string, precision: Precision = "fp32"): ModelDescription {
+  const { title, licence, source, spec, preprocess, modelSha256, int8Sha256 } = findModel(name);
   return {
     name,
     title,
     licence,
-    modelSha256,
+    modelSha256: precision === "fp32" ? modelSha256 : int8Sha256[precision],
     preprocess,
     preprocessSha256: preprocessSha256(preprocess),
     precision,
+    calibration: precision === "fp32" ? null : fileURLToPath(assetOf(`${name}-int8.json`)),
     embeddingWidth: layersOf(spec).embeddingWidth,
     classes: spec.classes,
     inputSize: spec.inputSize,
@@ -137,8 +150,7 @@ export function describeModel(name: string): ModelDescription {
  */
 export async function loadLabels(name: string): Promise<readonly string[]> {
   const { spec } = findModel(name);
-  // Compiled, this file is dist/src/worker/model/catalog.js.
-  const asset = new URL("../../../../assets/labels.json", import.meta.url);
+  const asset = assetOf("labels.json");
   try {
     const labels: unknown = JSON.parse(await readFile(asset, "utf8"));
     const isListOfNames = Array.isArray(labels) && labels.every((label) => typeof label === "string" && label !== "");
@@ -148,4 +160,9 @@ export async function loadLabels(name: string): Promise<readonly string[]> {
     const reason = `the labels at ${fileURLToPath(asset)} cannot be used: ${messageOf(error)}`;
     throw new LabelmillError("MODEL_INVALID", { name, reason }, { cause: error });
   }
+}
+
+/** Compiled, this file is dist/src/worker/model/catalog.js. */
+function assetOf(file: string): URL {
+  return new URL(`../../../../assets/${file}`, import.meta.url);
 }

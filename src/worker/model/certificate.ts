@@ -2,15 +2,16 @@ import { randomBytes } from "node:crypto";
 import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LabelmillError, messageOf } from "../../shared/errors.js";
+import type { Precision } from "../../shared/precision.js";
 import type { Agreement, agreementLimits } from "./agreement.js";
 
 /** `certificate.json`, beside a model's weights: which engines said the same of which images, and how fast, on one machine. */
 export interface Certificate {
   readonly format: 1;
   readonly model: string;
+  /** Of the float32 weights. */
   readonly modelSha256: string;
   readonly preprocessSha256: string;
-  readonly precision: "fp32";
   /** ISO 8601, UTC. */
   readonly madeAt: string;
   /** Of labelmill. */
@@ -31,11 +32,12 @@ export interface Certificate {
   /** The first one is what the others are compared with. */
   readonly engines: readonly {
     readonly engine: string;
+    readonly precision: Precision;
     readonly loadMs: number;
     readonly imagesPerSecond: number;
     readonly agreement: Agreement | null;
   }[];
-  readonly absent: readonly { readonly asked: string; readonly reason: string }[];
+  readonly absent: readonly { readonly asked: string; readonly precision: Precision; readonly reason: string }[];
 }
 
 /** Puts the certificate beside the model, in place of an earlier one, and returns its path. Throws STORAGE_FAILED. */

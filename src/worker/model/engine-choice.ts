@@ -4,6 +4,7 @@
  */
 import type { EngineName, EngineRequest } from "../../shared/engine-names.js";
 import { LabelmillError } from "../../shared/errors.js";
+import type { Precision } from "../../shared/precision.js";
 
 /** An engine, and why it. */
 export interface EngineChoice {
@@ -45,6 +46,12 @@ export async function chooseEngine(
     refused.push(`${engine} cannot run: ${reason}`);
   }
   throw new LabelmillError("ENGINE_UNAVAILABLE", { engine: "auto", reason: refused.join("; ") });
+}
+
+/** Why `engine` cannot compute in `precision`, and what can; null where it can. */
+export function whyNoPrecision(engine: EngineName, precision: Precision): string | null {
+  if (precision === "fp32" || engine === "onnx") return null;
+  return `it computes in fp32 alone, not in ${precision}; take --engine onnx or --precision fp32`;
 }
 
 /**

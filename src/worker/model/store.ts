@@ -140,7 +140,8 @@ export async function commitModel(
 }
 
 function corrupt(name: string, error: unknown): LabelmillError {
-  return new LabelmillError("MODEL_CORRUPT", { name, reason: messageOf(error) }, { cause: error });
+  const fix = `labelmill models pull ${name} --force`;
+  return new LabelmillError("MODEL_CORRUPT", { name, reason: messageOf(error), fix }, { cause: error });
 }
 
 function isManifest(value: unknown): value is ModelManifest {

@@ -19,6 +19,8 @@ export interface SummaryTotals {
   /** Those of `source` that training moves: without batch norm's means and variances. torchvision counts these. */
   readonly sourceTrainable: number;
   readonly folded: number;
+  /** Size as int8, in bytes: a byte a weight of a convolution, an int32 bias and a scale a channel; `fc` in float32. */
+  readonly int8Bytes: number;
 }
 
 export interface ModelSummary {
@@ -66,8 +68,11 @@ export function totalsOf(spec: ResNetSpec): SummaryTotals {
   const layers = summaryLayersOf(spec);
   const source = layers.reduce((sum, layer) => sum + layer.sourceParams, 0);
   const folded = layers.reduce((sum, layer) => sum + layer.foldedParams, 0);
-  const statistics = layersOf(spec).convolutions.reduce((sum, conv) => sum + 2 * conv.outChannels, 0);
-  return { source, sourceTrainable: source - statistics, folded };
+  const { convolutions, embeddingWidth } = layersOf(spec);
+  const channels = convolutions.reduce((sum, conv) => sum + conv.outChannels, 0);
+  const fc = (embeddingWidth + 1) * spec.classes;
+  const int8Bytes = folded - fc - channels + 8 * channels + 4 * fc;
+  return { source, sourceTrainable: source - 2 * channels, folded, int8Bytes };
 }
 
 function convLine(

@@ -15,6 +15,8 @@ const settings: ComputeSettings = {
   modelSha256: "",
   engine: "onnx",
   precision: "fp32",
+  calibration: null,
+  observe: false,
   batchSize: 4,
   maxWaitMs: 10,
   decodeConcurrency: 2,

@@ -30,6 +30,8 @@ describe("worker/compute-client/start", function () {
       modelSha256,
       engine: "onnx",
       precision: "fp32",
+      calibration: null,
+      observe: false,
       batchSize: 4,
       maxWaitMs: 50,
       decodeConcurrency: 2,

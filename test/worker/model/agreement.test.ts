@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { compareOutputs, type ImageOutput, isWithinLimits } from "../../../src/worker/model/agreement.js";
+import { compareOutputs, type ImageOutput, isWithinLimits, limitsOf } from "../../../src/worker/model/agreement.js";
 
 const output = (embedding: number[], logits: number[]): ImageOutput => ({
   embedding: Float32Array.from(embedding),
@@ -11,8 +11,8 @@ describe("worker/model/agreement", () => {
 
   it("finds no difference between equal outputs", () => {
     const agreement = compareOutputs([same, same], [same, same]);
-    assert.deepEqual(agreement, { images: 2, sameTop1: 2, minCosine: 1, maxLogitDifference: 0 });
-    assert.ok(isWithinLimits(agreement));
+    assert.deepEqual(agreement, { images: 2, sameTop1: 2, meanCosine: 1, minCosine: 1, maxLogitDifference: 0 });
+    assert.ok(isWithinLimits(agreement, limitsOf("fp32")));
   });
 
   it("states the worst image, whichever it is", () => {
@@ -20,18 +20,28 @@ describe("worker/model/agreement", () => {
     const nearly = output([1, 2, 0.001], [0.5, 3, -1.25]);
     const agreement = compareOutputs([same, same, same], [nearly, turned, same]);
     assert.deepEqual([agreement.sameTop1, agreement.minCosine, agreement.maxLogitDifference], [2, 0, 2.5]);
-    assert.ok(!isWithinLimits(agreement));
+    assert.ok(Math.abs(agreement.meanCosine - 2 / 3) < 1e-6);
+    assert.ok(!isWithinLimits(agreement, limitsOf("int8")));
   });
 
-  it("holds both limits: the cosine of every image, and the share of equal classes", () => {
-    const agreement = { images: 100, sameTop1: 99, minCosine: 0.9999, maxLogitDifference: 9 };
-    assert.ok(isWithinLimits(agreement));
-    assert.ok(!isWithinLimits({ ...agreement, sameTop1: 98 }));
-    assert.ok(!isWithinLimits({ ...agreement, minCosine: 0.9998 }));
+  it("holds all limits: the mean cosine, that of every image, and the share of equal classes", () => {
+    const agreement = { images: 100, sameTop1: 95, meanCosine: 0.995, minCosine: 0.99, maxLogitDifference: 9 };
+    const limits = { meanCosine: 0.995, minCosine: 0.99, top1Share: 0.95 };
+    assert.ok(isWithinLimits(agreement, limits));
+    assert.ok(!isWithinLimits({ ...agreement, sameTop1: 94 }, limits));
+    assert.ok(!isWithinLimits({ ...agreement, meanCosine: 0.994 }, limits));
+    assert.ok(!isWithinLimits({ ...agreement, minCosine: 0.989 }, limits));
+  });
+
+  it("allows eight bits to differ more than the order of float32 sums does", () => {
+    const agreement = { images: 100, sameTop1: 98, meanCosine: 0.998, minCosine: 0.995, maxLogitDifference: 2 };
+    assert.ok(isWithinLimits(agreement, limitsOf("int8")));
+    assert.ok(isWithinLimits(agreement, limitsOf("int8-7bit")));
+    assert.ok(!isWithinLimits(agreement, limitsOf("fp32")));
   });
 
   it("finds no agreement with an engine that gives zeros", () => {
-    assert.ok(!isWithinLimits(compareOutputs([same], [output([0, 0, 0], [0, 0, 0])])));
+    assert.ok(!isWithinLimits(compareOutputs([same], [output([0, 0, 0], [0, 0, 0])]), limitsOf("int8")));
   });
 
   it("refuses outputs of fewer images", () => {

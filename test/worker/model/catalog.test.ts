@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { precisions } from "../../../src/shared/precision.js";
 import { describeModel, findModel, listModels, loadLabels } from "../../../src/worker/model/catalog.js";
 
 describe("worker/model/catalog", () => {
@@ -8,6 +9,18 @@ describe("worker/model/catalog", () => {
     assert.deepEqual([name, precision, embeddingWidth, classes, inputSize], ["resnet50", "fp32", 2048, 1000, 224]);
     assert.match(modelSha256, /^[0-9a-f]{64}$/);
     assert.match(preprocessSha256, /^[0-9a-f]{64}$/);
+  });
+
+  it("describes each precision as a model of its own, of the same preprocessing", () => {
+    const described = precisions.map((precision) => describeModel("resnet50", precision));
+    assert.deepEqual(
+      described.map(({ precision }) => precision),
+      precisions,
+    );
+    assert.equal(new Set(described.map(({ modelSha256 }) => modelSha256)).size, precisions.length);
+    assert.equal(new Set(described.map(({ preprocessSha256 }) => preprocessSha256)).size, 1);
+    assert.equal(described[0]?.calibration, null);
+    assert.match(described[1]?.calibration ?? "", /assets\/resnet50-int8\.json$/);
   });
 
   it("refuses an unknown name and says which are known", () => {

@@ -58,7 +58,15 @@ describe("worker/model/engine-choice", () => {
   });
 
   it("finds the engines that this package brings", async () => {
-    assert.deepEqual([await whyUnavailable("onnx"), await whyUnavailable("wasm")], [null, null]);
+    assert.deepEqual([await whyUnavailable("onnx", "fp32"), await whyUnavailable("wasm", "fp32")], [null, null]);
+  });
+
+  it("leaves int8 to the engine that has integer kernels", async () => {
+    assert.equal(await whyUnavailable("onnx", "int8"), null);
+    for (const engine of ["wasm", "tensorflow", "webgpu"] as const) {
+      const reason = "it computes in fp32 alone, not in int8; take --engine onnx or --precision fp32";
+      assert.equal(await whyUnavailable(engine, "int8"), reason);
+    }
   });
 
   it("installs the versions that this package is tested with", async () => {

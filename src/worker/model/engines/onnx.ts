@@ -4,19 +4,23 @@
  */
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import type { GraphParts } from "../graph-parts.js";
-import { buildOnnxModel, graphNames } from "../onnx-graph.js";
-import { layersOf } from "../spec.js";
+import { buildOnnxModel, graphNames, type ResNetModel } from "../onnx-graph.js";
 import type { Engine, EngineOutput } from "./engine.js";
 
 /** What an ONNX session needs besides the model. */
 export interface OnnxOptions {
   /** Threads of one model call. */
   readonly threads: number;
+  /** The graph of another precision. @default buildOnnxModel */
+  readonly build?: (parts: GraphParts) => ResNetModel;
 }
 
 /** Opens the model on the CPU. The caller closes the engine; it copies the weights and keeps no reference to them. */
-export async function openOnnxEngine(parts: GraphParts, { threads }: OnnxOptions): Promise<Engine> {
-  const { graph, externalData } = buildOnnxModel(parts);
+export async function openOnnxEngine(
+  parts: GraphParts,
+  { threads, build = buildOnnxModel }: OnnxOptions,
+): Promise<Engine> {
+  const { graph, externalData, embeddingWidth } = build(parts);
   const session = await InferenceSession.create(graph, {
     externalData,
     executionProviders: ["cpu"],
@@ -28,7 +32,6 @@ export async function openOnnxEngine(parts: GraphParts, { threads }: OnnxOptions
     extra: { session: { intra_op: { allow_spinning: "0" } } },
   });
   const { inputSize, classes } = parts.spec;
-  const { embeddingWidth } = layersOf(parts.spec);
   return {
     name: "onnx/cpu",
     embeddingWidth,

@@ -1,9 +1,13 @@
+/**
+ * Opens the engine that is to run a model, on verified weights, and tells why an engine cannot. Called in the engine
+ * thread, since it loads native code; which engine is taken is decided by `engine-choice`.
+ */
 import type { EngineName } from "../../../shared/engine-names.js";
 import { LabelmillError, messageOf } from "../../../shared/errors.js";
-import { findModel } from "../catalog.js";
-import { whyNotInstalled } from "../engine-choice.js";
+import type { Precision } from "../../../shared/precision.js";
+import { whyNoPrecision, whyNotInstalled } from "../engine-choice.js";
 import type { GraphParts } from "../graph-parts.js";
-import { readModel } from "../store.js";
+import { readParts } from "../read-parts.js";
 import type { Engine } from "./engine.js";
 
 /** Which engine is to run which model. */
@@ -11,8 +15,11 @@ export interface OpenEngineOptions {
   readonly engine: EngineName;
   /** The model's directory in the cache. */
   readonly modelDir: string;
-  /** Weights of another digest are refused. */
+  /** Weights or ranges of another digest are refused. */
   readonly modelSha256: string;
+  readonly precision: Precision;
+  /** File of the ranges, for an int8 precision. */
+  readonly calibration: string | null;
   /** Threads of one model call. */
   readonly engineThreads: number;
 }
@@ -26,13 +33,10 @@ const adapters: Readonly<Partial<Record<EngineName, () => Promise<Open>>>> = {
   webgpu: async () => (await import("./webgpu.js")).openWebgpuEngine,
 };
 
-/**
- * Why that engine cannot run here, and what to do about it; null where it loads. To be called in the engine thread, since
- * it loads native code.
- */
-export async function whyUnavailable(engine: EngineName): Promise<string | null> {
-  const missing = whyNotInstalled(engine, isInstalled);
-  if (missing !== null) return missing;
+/** Why that engine cannot run that precision here, and what to do about it; null where it loads. */
+export async function whyUnavailable(engine: EngineName, precision: Precision): Promise<string | null> {
+  const lacking = whyNoPrecision(engine, precision) ?? whyNotInstalled(engine, isInstalled);
+  if (lacking !== null) return lacking;
   try {
     await loadAdapter(engine);
     return null;
@@ -42,16 +46,19 @@ export async function whyUnavailable(engine: EngineName): Promise<string | null>
 }
 
 /**
- * Loads the verified weights into an engine; the caller closes it. To be called in the engine thread, since it loads
- * native code. Throws what `readModel` throws, and ENGINE_UNAVAILABLE where the engine's package does not load or
- * refuses the model.
+ * Loads the verified weights into an engine; the caller closes it. Throws what `readModel` throws, for an int8 precision
+ * what `openInt8Engine` throws, and ENGINE_UNAVAILABLE where the engine's package does not load or refuses the model.
  */
-export async function openEngine({ engine, modelDir, modelSha256, engineThreads }: OpenEngineOptions): Promise<Engine> {
-  const { manifest, weights } = await readModel(modelDir, modelSha256);
-  const { spec, preprocess } = findModel(manifest.name);
+export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
+  const { engine, modelDir, modelSha256, precision, calibration, engineThreads } = options;
+  if (precision !== "fp32") {
+    const { openInt8Engine } = await import("./open-int8.js");
+    return openInt8Engine({ modelDir, modelSha256, precision, calibration: calibration as string, engineThreads });
+  }
+  const parts = await readParts(modelDir, modelSha256);
   try {
     const open = await loadAdapter(engine);
-    return await open({ spec, preprocess, weights }, { threads: engineThreads });
+    return await open(parts, { threads: engineThreads });
   } catch (error) {
     throw new LabelmillError("ENGINE_UNAVAILABLE", { engine, reason: messageOf(error) }, { cause: error });
   }

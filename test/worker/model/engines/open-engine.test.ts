@@ -41,7 +41,13 @@ describe("worker/model/engines/open-engine", function () {
   before(async () => {
     model = await resnet50ForTests();
     const { modelDir, modelSha256 } = model;
-    engine = await openEngine({ engine: "onnx", modelDir, modelSha256, engineThreads: 2 });
+    engine = await openEngine({
+      ...describeModel("resnet50"),
+      engine: "onnx",
+      modelDir,
+      modelSha256,
+      engineThreads: 2,
+    });
     labels = await loadLabels("resnet50");
   });
   after(() => engine?.close());
@@ -86,6 +92,7 @@ describe("worker/model/engines/open-engine", function () {
 
   it("refuses a digest that the cached weights do not have", async () => {
     const opening = openEngine({
+      ...describeModel("resnet50"),
       engine: "onnx",
       modelDir: model.modelDir,
       modelSha256: "f".repeat(64),

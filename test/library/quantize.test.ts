@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { cp, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { quantize } from "../../src/library/quantize.js";
+import { describeModel, findModel } from "../../src/worker/model/catalog.js";
+import { readCalibration } from "../../src/worker/model/int8/calibration.js";
+import { describeInstalledModel } from "../../src/worker/model/int8/installed.js";
+import { modelDirectory } from "../../src/worker/model/store.js";
+import { resnet50ForTests } from "../support/model.js";
+import { projectRoot } from "../support/shared-data.js";
+import { useTempDir } from "../support/temp-dir.js";
+
+const name = "resnet50";
+
+describe("library/quantize", function () {
+  this.timeout(300_000);
+  const tempDir = useTempDir();
+  let cacheDir: string;
+  let photos: string;
+
+  beforeEach(async () => {
+    const { modelDir } = await resnet50ForTests();
+    cacheDir = join(tempDir(), "cache");
+    photos = join(tempDir(), "photos");
+    for (const file of ["folded.safetensors", "manifest.json"]) {
+      await cp(join(modelDir, file), join(modelDirectory(cacheDir, name), file), { recursive: true });
+    }
+    await cp(join(projectRoot, "examples/photos"), photos, { recursive: true });
+  });
+
+  const kept = async () => (await readdir(modelDirectory(cacheDir, name))).sort();
+
+  it("measures ranges on the images that can be decoded, proves them, and makes them this machine's", async () => {
+    await writeFile(join(photos, "broken.png"), "not a picture");
+    const report = await quantize(photos, { model: name, cacheDir });
+    const { images, failed, cosineMean, cosineLeast, top1Agreement, path, modelSha256 } = report;
+    assert.deepEqual([images, failed, top1Agreement], [4, 1, 1]);
+    assert.ok(cosineMean >= cosineLeast && cosineLeast > 0.99, `cosine ${cosineLeast}`);
+    assert.equal((await describeInstalledModel(cacheDir, name, "int8")).modelSha256, modelSha256);
+    const { weightsSha256, ranges } = await readCalibration(path, findModel(name).spec);
+    assert.equal(weightsSha256, describeModel(name).modelSha256);
+    // After a ReLU nothing is negative; before the sum of a block much is.
+    assert.equal(ranges.get("stem")?.[0], 0);
+    assert.ok((ranges.get("stage1.block1.expand")?.[0] ?? 0) < -1);
+    assert.deepEqual(await kept(), ["folded.safetensors", "int8.json", "manifest.json"]);
+    await rm(path);
+    assert.deepEqual(await describeInstalledModel(cacheDir, name, "int8"), describeModel(name, "int8"));
+  });
+
+  it("takes the first images only where there is a limit", async () => {
+    assert.equal((await quantize(photos, { model: name, cacheDir, limit: 2 })).images, 2);
+  });
+
+  it("keeps nothing where no image can be decoded, or none is there", async () => {
+    const broken = join(tempDir(), "broken");
+    await mkdir(broken);
+    await assert.rejects(quantize(broken, { model: name, cacheDir }), { code: "RUN_SOURCE_EMPTY" });
+    await writeFile(join(broken, "a.png"), "not a picture");
+    await assert.rejects(quantize(broken, { model: name, cacheDir }), {
+      code: "RUN_SOURCE_EMPTY",
+      message: /none can be decoded; the last: Not an image/,
+    });
+    assert.deepEqual(await kept(), ["folded.safetensors", "manifest.json"]);
+  });
+});
