@@ -9,8 +9,8 @@ import { findPlaces } from "../src/library/places.js";
 import { run } from "../src/library/run.js";
 import { openDecoder } from "../src/worker/compute/decode.js";
 import { inputBytes } from "../src/worker/compute/protocol.js";
-import { describeModel } from "../src/worker/model/catalog.js";
 import { openEngine } from "../src/worker/model/engines/open-engine.js";
+import { describeModel } from "../src/worker/model/known-models.js";
 import { modelDirectory } from "../src/worker/model/store.js";
 
 export interface StageRequest {
@@ -28,7 +28,7 @@ export interface StageResult {
   readonly imagesPerSecond: number;
 }
 
-const model = describeModel("resnet50");
+const model = await describeModel(findPlaces().cacheDir, "resnet50");
 const maxPixels = 100_000_000;
 
 const stages = { infer: measureInfer, decode: measureDecode, "end-to-end": measureEndToEnd };

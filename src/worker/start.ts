@@ -12,7 +12,7 @@ import { startCompute } from "./compute-client/start.js";
 import { computeSettings } from "./compute-settings.js";
 import { startConsumer } from "./consumer.js";
 import { openFetcher } from "./fetch/open-fetcher.js";
-import { describeModel, loadLabels } from "./model/catalog.js";
+import { describeModel, loadLabels, resolveModel } from "./model/known-models.js";
 import { createProcessLimits } from "./process-limits.js";
 import { createRunFinder } from "./run-finder.js";
 import { openRunQueue } from "./run-queue.js";
@@ -43,16 +43,16 @@ export interface Worker {
 /** Starts a worker; it works when this resolves. Throws MODEL_*, ENGINE_* and OPTION_INVALID. */
 export async function startWorker(settings: WorkerSettings): Promise<Worker> {
   const { redis, options, cacheDir, onlyRun, outages, log } = settings;
-  const model = describeModel(options.model);
+  const model = await describeModel(cacheDir, options.model);
   const fetcher = await openFetcher({ allowRoots: settings.allowRoots, maxItemBytes: options.maxItemBytes });
-  const labels = await loadLabels(model.name);
+  const labels = await loadLabels(cacheDir, await resolveModel(cacheDir, options.model));
   const compute = await startCompute(computeSettings(model, options, cacheDir), { log });
   const limits = createProcessLimits(options, compute);
   const workerId = `${hostname()}-${randomBytes(4).toString("hex")}`;
   let rowsInHand = 0;
   const findRuns = createRunFinder({
     onlyRun,
-    modelSha256: model.modelSha256,
+    model,
     allowRoots: settings.allowRoots,
     log,
     context: {

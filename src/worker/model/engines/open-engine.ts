@@ -1,5 +1,4 @@
 import { LabelmillError, messageOf } from "../../../shared/errors.js";
-import { findModel } from "../catalog.js";
 import { readModel } from "../store.js";
 import type { Engine } from "./engine.js";
 
@@ -20,8 +19,8 @@ export interface OpenEngineOptions {
  * refuses the model.
  */
 export async function openEngine({ engine, modelDir, modelSha256, engineThreads }: OpenEngineOptions): Promise<Engine> {
-  const { manifest, weights } = await readModel(modelDir, modelSha256);
-  const { spec, preprocess } = findModel(manifest.name);
+  const { model, weights } = await readModel(modelDir, modelSha256);
+  const { spec, preprocess } = model;
   try {
     const { openOnnxEngine } = await import("./onnx.js");
     return await openOnnxEngine({ spec, preprocess, weights }, { threads: engineThreads });
