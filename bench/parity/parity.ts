@@ -3,11 +3,13 @@
  * `reference.py` left in DIR. Prints one JSON object; exit status 1 where logits or embeddings are further apart than is
  * allowed.
  */
+import { Buffer } from "node:buffer";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findPlaces } from "../../src/library/places.js";
 import { type Decoder, openDecoder } from "../../src/worker/compute/decode.js";
+import type { DecodedImage } from "../../src/worker/compute/protocol.js";
 import { findModel, type Model } from "../../src/worker/model/catalog.js";
 import type { Engine } from "../../src/worker/model/engines/engine.js";
 import { openEngine } from "../../src/worker/model/engines/open-engine.js";
@@ -73,36 +75,60 @@ async function compareWeights(file: string, pixels: Uint8Array, { compared }: Re
   };
 }
 
+interface PhotoComparison {
+  readonly photo: string;
+  /** Whether the resize enlarges the photo. */
+  readonly isEnlarged: boolean;
+  readonly pixelDifference: number;
+  readonly embeddingCosine: number;
+  readonly hasSameTop1: boolean;
+}
+
 /** torchvision's squares and ours, by pixel, and by what the real `resnet50` says of them. */
 async function comparePreprocessing(theirs: Uint8Array, { photos }: Reference) {
   const model = findModel("resnet50");
-  const decoder = openDecoder({ preprocess: model.preprocess, maxPixels: 100_000_000 });
-  const ours = new Uint8Array(photos.length * squareBytes);
-  for (const [image, photo] of photos.entries()) ours.set(await decode(decoder, photo), image * squareBytes);
+  const { preprocess, spec } = model;
+  const decoder = openDecoder({ preprocess, maxPixels: 100_000_000 });
+  const decoded = [];
+  for (const photo of photos) decoded.push(await decode(decoder, photo));
+  const ours = new Uint8Array(Buffer.concat(decoded.map(({ pixels }) => pixels)));
   const [a, b] = [await infer(model, findPlaces().cacheDir, theirs), await infer(model, findPlaces().cacheDir, ours)];
-  const { classes } = model.spec;
   const width = a.embeddings.length / photos.length;
-  const indices = photos.map((_, image) => image);
-  const cosines = indices.map((image) => cosine(row(a.embeddings, image, width), row(b.embeddings, image, width)));
-  const differences = indices.map((image) =>
-    meanDifference(row(theirs, image, squareBytes), row(ours, image, squareBytes)),
+  const compared = decoded.map(
+    (image, i): PhotoComparison => ({
+      photo: photos[i]?.split("/").at(-1) ?? "",
+      isEnlarged: Math.min(image.width, image.height) < preprocess.shortestSide,
+      pixelDifference: meanDifference(row(theirs, i, squareBytes), image.pixels),
+      embeddingCosine: cosine(row(a.embeddings, i, width), row(b.embeddings, i, width)),
+      hasSameTop1: best(row(a.logits, i, spec.classes)) === best(row(b.logits, i, spec.classes)),
+    }),
   );
   return {
-    images: photos.length,
-    meanPixelDifference: differences.reduce((sum, value) => sum + value, 0) / photos.length,
-    worstImageMeanPixelDifference: Math.max(...differences),
-    worstImage: photos[differences.indexOf(Math.max(...differences))]?.split("/").at(-1),
-    top1Agreement:
-      indices.filter((i) => best(row(a.logits, i, classes)) === best(row(b.logits, i, classes))).length / photos.length,
-    meanEmbeddingCosine: cosines.reduce((sum, value) => sum + value, 0) / photos.length,
-    leastEmbeddingCosine: Math.min(...cosines),
+    all: summarise(compared),
+    shrunk: summarise(compared.filter(({ isEnlarged }) => !isEnlarged)),
+    enlarged: summarise(compared.filter(({ isEnlarged }) => isEnlarged)),
   };
 }
 
-async function decode(decoder: Decoder, photo: string): Promise<Uint8Array> {
+function summarise(compared: readonly PhotoComparison[]) {
+  const sorted = compared.toSorted((x, y) => y.pixelDifference - x.pixelDifference);
+  const mean = (value: (each: PhotoComparison) => number) =>
+    compared.reduce((sum, each) => sum + value(each), 0) / compared.length;
+  return {
+    images: compared.length,
+    meanPixelDifference: mean(({ pixelDifference }) => pixelDifference),
+    medianPixelDifference: sorted[Math.floor(sorted.length / 2)]?.pixelDifference,
+    worst: sorted.slice(0, 3).map(({ photo, pixelDifference }) => `${photo} ${pixelDifference.toFixed(2)}`),
+    top1Agreement: mean(({ hasSameTop1 }) => Number(hasSameTop1)),
+    meanEmbeddingCosine: mean(({ embeddingCosine }) => embeddingCosine),
+    leastEmbeddingCosine: Math.min(...compared.map(({ embeddingCosine }) => embeddingCosine)),
+  };
+}
+
+async function decode(decoder: Decoder, photo: string): Promise<DecodedImage> {
   const outcome = await decoder.decode(await readFile(photo));
   if (!outcome.ok) throw new Error(`${photo}: ${outcome.failure.message}`);
-  return outcome.value.pixels;
+  return outcome.value;
 }
 
 async function infer({ name, modelSha256 }: Model, cache: string, pixels: Uint8Array) {

@@ -1,15 +1,20 @@
 import assert from "node:assert/strict";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { findModel } from "../../../src/worker/model/catalog.js";
 import { openEngine } from "../../../src/worker/model/engines/open-engine.js";
 import { type ImportOptions, importModel } from "../../../src/worker/model/import.js";
 import { loadLabels } from "../../../src/worker/model/known-models.js";
-import { readManifest } from "../../../src/worker/model/store.js";
+import { layersOf, type ResNetSpec } from "../../../src/worker/model/spec.js";
+import { readManifest, readModel } from "../../../src/worker/model/store.js";
+import { foldWeights, type SourceWeights } from "../../../src/worker/model/weights/fold.js";
+import { keras } from "../../../src/worker/model/weights/naming.js";
 import { toFloat32 } from "../../../src/worker/model/weights/raw-tensor.js";
 import { encodeSafetensors } from "../../../src/worker/model/weights/safetensors.js";
-import type { Tensor } from "../../../src/worker/model/weights/tensor.js";
+import { bytesOf, type Tensor } from "../../../src/worker/model/weights/tensor.js";
 import { readWeightFile } from "../../../src/worker/model/weights/weight-file.js";
 import { useTempDir } from "../../support/temp-dir.js";
+import { randomSource, tinySpec } from "../../support/tiny-resnet.js";
 import { fixtureImage, fixtureLogits, fixturePath } from "../../support/weight-fixtures.js";
 
 describe("worker/model/import", () => {
@@ -46,6 +51,60 @@ describe("worker/model/import", () => {
           Math.abs((logits[index] ?? Number.NaN) - logit) < 2e-5,
           `${logits} against ${fixtureLogits()[expected]}`,
         );
+    });
+  }
+
+  it("imports the directory of a TensorFlow.js layers model with Keras's stride, epsilon and preprocessing", async () => {
+    const spec = { ...tinySpec, inputSize: 224 };
+    const source = randomSource(spec);
+    const { model, modelDir } = await importFile(await writeTfjs(spec, source));
+    assert.deepEqual(model.spec, spec);
+    assert.deepEqual(model.preprocess, findModel("resnet50").preprocess);
+    const { weights } = await readModel(modelDir, model.modelSha256);
+    assert.deepEqual(weights, foldWeights(spec, source));
+  });
+
+  /** Writes `source` as tensorflowjs_converter would: kernels `[k, k, in, out]`, all in one shard. */
+  async function writeTfjs(spec: ResNetSpec, source: SourceWeights): Promise<string> {
+    const weights: { name: string; shape: number[]; dtype: string }[] = [];
+    const data: Float32Array[] = [];
+    const add = (name: string, shape: number[], numbers: Float32Array | null) => {
+      weights.push({ name, shape, dtype: "float32" });
+      data.push(numbers ?? assert.fail(name));
+    };
+    const { convolutions, embeddingWidth } = layersOf(spec);
+    for (const { name, kernel, inChannels, outChannels } of convolutions) {
+      const names = keras.layer(name);
+      const conv = source.convs.get(name) ?? assert.fail(name);
+      const sizes = { area: kernel * kernel, inputs: inChannels, outputs: outChannels };
+      add(names.kernel, [kernel, kernel, inChannels, outChannels], outputsLast(conv.kernel, sizes));
+      for (const part of ["bias", "gamma", "beta", "mean", "variance"] as const)
+        add(names[part], [outChannels], conv[part]);
+    }
+    const sizes = { area: 1, inputs: embeddingWidth, outputs: spec.classes };
+    add(keras.fcWeight, [embeddingWidth, spec.classes], outputsLast(source.fcWeight, sizes));
+    add(keras.fcBias, [spec.classes], source.fcBias);
+    const directory = join(tempDir(), "layers-model");
+    await mkdir(directory);
+    await writeFile(
+      join(directory, "model.json"),
+      JSON.stringify({ weightsManifest: [{ paths: ["a.bin"], weights }] }),
+    );
+    await writeFile(join(directory, "a.bin"), Buffer.concat(data.map(bytesOf)));
+    return directory;
+  }
+
+  function outputsLast(
+    data: Float32Array,
+    { area, inputs, outputs }: { area: number; inputs: number; outputs: number },
+  ) {
+    return Float32Array.from(data, (_, index) => {
+      const [pixel, input, output] = [
+        Math.floor(index / (inputs * outputs)),
+        Math.floor(index / outputs) % inputs,
+        index % outputs,
+      ];
+      return data[(output * inputs + input) * area + pixel] as number;
     });
   }
 

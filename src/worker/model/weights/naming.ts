@@ -35,7 +35,7 @@ interface Place {
 }
 
 /** torchvision and timm: `layer1.0.conv1.weight`, `layer1.0.bn1.running_mean`, `layer1.0.downsample.0.weight`. */
-export const torchvision: Naming = {
+const torchvision: Naming = {
   title: "torchvision or timm",
   outputsLast: false,
   layer(name) {
@@ -51,7 +51,7 @@ export const torchvision: Naming = {
 };
 
 /** Hugging Face's transformers: `resnet.encoder.stages.0.layers.0.layer.0.convolution.weight`. */
-export const huggingFace: Naming = {
+const huggingFace: Naming = {
   title: "Hugging Face transformers",
   outputsLast: false,
   layer(name) {

@@ -72,6 +72,25 @@ describe("worker/model/weights/safetensors", () => {
     assert.throws(() => readSafetensors(fileWith({ a: alien }, 4)), /tensor a is of the unknown type F8_E4M3/);
   });
 
+  it("gives tensors or an Error for any change of its header, and never more bytes than the file has", () => {
+    const change = fc.record({ at: fc.nat(150), byte: fc.nat(255) });
+    fc.assert(
+      fc.property(fc.array(change, { minLength: 1, maxLength: 4 }), (changes) => {
+        const file = encode();
+        for (const { at, byte } of changes) file[at] = byte;
+        try {
+          assert.ok(readSafetensors(file).reduce((sum, { bytes }) => sum + bytes.length, 0) <= file.length);
+        } catch (error) {
+          assert.ok(
+            error instanceof Error && !(error instanceof RangeError || error instanceof TypeError),
+            String(error),
+          );
+        }
+      }),
+      { numRuns: 3_000, seed: 9 },
+    );
+  });
+
   it("skips the metadata that other writers add", () => {
     const file = fileWith({ __metadata__: { format: "pt" }, a: { dtype: "F32", shape: [1], data_offsets: [0, 4] } }, 4);
     assert.deepEqual(
