@@ -12,11 +12,10 @@ import { findPlaces } from "../src/library/places.js";
 import { type Precision, precisions } from "../src/shared/precision.js";
 import { openDecoder } from "../src/worker/compute/decode.js";
 import { inputBytes } from "../src/worker/compute/protocol.js";
-import { describeModel } from "../src/worker/model/catalog.js";
 import { cosine } from "../src/worker/model/cosine.js";
+import { describeModel } from "../src/worker/model/describe-model.js";
 import type { Engine } from "../src/worker/model/engines/engine.js";
 import { openEngine } from "../src/worker/model/engines/open-engine.js";
-import { describeInstalledModel } from "../src/worker/model/int8/installed.js";
 import { modelDirectory } from "../src/worker/model/store.js";
 import { topK } from "../src/worker/model/top-k.js";
 import { readClasses } from "./support/labels.js";
@@ -38,7 +37,8 @@ if (values.photos === undefined || quantised === undefined) {
   console.error("Usage: npm run bench:int8 -- --photos DIR [--labels TSV] [--rounds N] [--precision int8|int8-7bit]");
   process.exit(2);
 }
-const { preprocess } = describeModel("resnet50");
+const { cacheDir } = findPlaces();
+const { preprocess } = await describeModel(cacheDir, "resnet50", "fp32");
 const classes = values.labels === undefined ? null : await readClasses(values.labels);
 const photos = await decodePhotos(resolve(values.photos));
 console.log(`${cpus()[0]?.model}, ${availableParallelism()} cores, ${await vnniOf()}, Node ${process.version}`);
@@ -49,8 +49,7 @@ await compareSpeed(Number(values.rounds));
 await Promise.all([engines.fp32.close(), engines.quantised.close()]);
 
 async function open(precision: Precision): Promise<Engine> {
-  const { cacheDir } = findPlaces();
-  const { modelSha256, calibration } = await describeInstalledModel(cacheDir, "resnet50", precision);
+  const { modelSha256, calibration } = await describeModel(cacheDir, "resnet50", precision);
   const modelDir = modelDirectory(cacheDir, "resnet50");
   const engineThreads = availableParallelism();
   return openEngine({ engine: "onnx", modelDir, modelSha256, precision, calibration, engineThreads });

@@ -9,7 +9,7 @@ import { findPlaces } from "../src/library/places.js";
 import { run } from "../src/library/run.js";
 import { openDecoder } from "../src/worker/compute/decode.js";
 import { inputBytes } from "../src/worker/compute/protocol.js";
-import { describeModel } from "../src/worker/model/catalog.js";
+import { describeModel } from "../src/worker/model/describe-model.js";
 import { openEngine } from "../src/worker/model/engines/open-engine.js";
 import { modelDirectory } from "../src/worker/model/store.js";
 
@@ -28,7 +28,7 @@ export interface StageResult {
   readonly imagesPerSecond: number;
 }
 
-const model = describeModel("resnet50");
+const model = await describeModel(findPlaces().cacheDir, "resnet50", "fp32");
 const maxPixels = 100_000_000;
 
 const stages = { infer: measureInfer, decode: measureDecode, "end-to-end": measureEndToEnd };

@@ -1,10 +1,11 @@
 import type { Command } from "commander";
 import { findPlaces } from "../library/places.js";
-import { listModels } from "../worker/model/catalog.js";
+import { listKnownModels, resolveModel } from "../worker/model/known-models.js";
 import { npmRegistry, pullModel } from "../worker/model/pull.js";
-import { isModelCached, modelDirectory } from "../worker/model/store.js";
+import { modelDirectory } from "../worker/model/store.js";
 import { type ModelSummary, summarizeModel } from "../worker/model/summary.js";
 import { addFlags, resolveFlags } from "./flags.js";
+import { registerModelsImport } from "./models-import.js";
 import { registerModelsVerify } from "./models-verify.js";
 import { openPullProgress } from "./pull-progress.js";
 import { registerQuantize } from "./quantize.js";
@@ -13,9 +14,9 @@ import { openTerminal } from "./terminal.js";
 
 type Flags = Record<string, unknown>;
 
-/** `labelmill models list|pull|summary|quantize|verify`. */
+/** `labelmill models`. */
 export function registerModels(program: Command): void {
-  const models = program.command("models").description("the models that this version knows, and their weights");
+  const models = program.command("models").description("models: those that this version knows, and your own");
   addFlags(models.command("list"), "models")
     .description("every model, where its weights come from, and whether they are here")
     .option("--json", "print one JSON object on stdout")
@@ -30,6 +31,7 @@ export function registerModels(program: Command): void {
     .argument("[name]", "model", "resnet50")
     .option("--json", "print one JSON object on stdout")
     .action(summaryCommand);
+  registerModelsImport(models);
   registerQuantize(models);
   registerModelsVerify(models);
 }
@@ -37,13 +39,8 @@ export function registerModels(program: Command): void {
 async function listCommand({ json, ...flags }: Flags): Promise<void> {
   const options = await resolveFlags(flags);
   const { cacheDir } = findPlaces(options.cacheDir);
-  const models = await Promise.all(
-    listModels().map(async ({ name, title, licence, source, modelSha256 }) => {
-      const cached = await isModelCached(cacheDir, name);
-      return { name, title, licence, source: `npm:${source.package}@${source.version}`, modelSha256, cached };
-    }),
-  );
-  const rows = models.map((m) => [m.name, m.title, m.licence, m.source, m.cached ? "cached" : "not pulled"]);
+  const models = await listKnownModels(cacheDir);
+  const rows = models.map((m) => [m.name, m.title, m.licence ?? "-", m.source, m.state]);
   openTerminal(options).print(
     json === true
       ? JSON.stringify({ cacheDir, models })
@@ -66,7 +63,8 @@ async function pullCommand(name: string, { force, ...flags }: Flags): Promise<vo
 
 async function summaryCommand(name: string, { json, ...flags }: Flags): Promise<void> {
   const options = await resolveFlags(flags);
-  const summary = summarizeModel(name);
+  const { cacheDir } = findPlaces(options.cacheDir);
+  const summary = summarizeModel(await resolveModel(cacheDir, name));
   openTerminal(options).print(json === true ? JSON.stringify(summary) : describeModelSummary(summary));
 }
 

@@ -8,9 +8,9 @@ import type { EngineName } from "../shared/engine-names.js";
 import { messageOf } from "../shared/errors.js";
 import { type ComparedEngine, compareEngines, type EngineComparison, isSound } from "../worker/compare-engines.js";
 import { computeSettings } from "../worker/compute-settings.js";
-import { loadLabels } from "../worker/model/catalog.js";
+import { describeModel } from "../worker/model/describe-model.js";
 import { chooseEngine, type EngineChoice } from "../worker/model/engine-choice.js";
-import { describeInstalledModel } from "../worker/model/int8/installed.js";
+import { loadLabels, resolveModel } from "../worker/model/known-models.js";
 import type { CallContext } from "./context.js";
 import type { Finding } from "./finding.js";
 import { findGpu } from "./gpu-devices.js";
@@ -27,9 +27,10 @@ export async function diagnoseEngines(context: CallContext): Promise<Finding[]> 
   try {
     const comparison = await compareHere(context);
     const { absent } = comparison;
+    const { cacheDir } = context.places;
     const whyNot = async (engine: EngineName) => absent.find(({ asked }) => asked === engine)?.reason ?? null;
     const choice = await chooseEngine(context.options.engine, whyNot);
-    const labels = await loadLabels(context.options.model);
+    const labels = await loadLabels(cacheDir, await resolveModel(cacheDir, context.options.model));
     return [
       ...comparison.compared.map((engine) => describeCompared(engine, choice, labels)),
       ...absent.map(
@@ -43,7 +44,7 @@ export async function diagnoseEngines(context: CallContext): Promise<Finding[]> 
 }
 
 async function compareHere({ options, places, log }: CallContext): Promise<EngineComparison> {
-  const model = await describeInstalledModel(places.cacheDir, options.model, options.precision);
+  const model = await describeModel(places.cacheDir, options.model, options.precision);
   const images = await Promise.all(goldenBatch.map((name) => readFile(join(examplePhotos, name))));
   const usual = await usualEngines();
   const asked = options.engine;

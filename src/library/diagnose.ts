@@ -9,6 +9,7 @@ import { LabelmillError, messageOf } from "../shared/errors.js";
 import { findServer } from "../shared/private-redis.js";
 import { redactUrl } from "../shared/redis.js";
 import { listServers, type RegisteredServer } from "../shared/server-registry.js";
+import { resolveModel } from "../worker/model/known-models.js";
 import { isModelCached, modelDirectory } from "../worker/model/store.js";
 import type { CallContext } from "./context.js";
 import { diagnoseEngines } from "./diagnose-engines.js";
@@ -18,13 +19,14 @@ import { requireRedis } from "./run-redis.js";
 /** All findings, in the order in which a run needs them. A `failed` one means that a run would not work. */
 export async function diagnose(context: CallContext): Promise<Finding[]> {
   const { places, options } = context;
-  const model = await isModelCached(places.cacheDir, options.model);
   return [
     machine(),
     await find("redis", () => describeRedis(context)),
     ...(await findServers(places.stateDir)),
     await find("model", async () => {
-      if (!model) throw new LabelmillError("MODEL_NOT_PULLED", { name: options.model });
+      await resolveModel(places.cacheDir, options.model);
+      if (!(await isModelCached(places.cacheDir, options.model)))
+        throw new LabelmillError("MODEL_NOT_PULLED", { name: options.model });
       return `${options.model} in ${modelDirectory(places.cacheDir, options.model)}`;
     }),
     ...(await diagnoseEngines(context)),

@@ -5,7 +5,7 @@ import { openStorage } from "../dataset/storage/open-storage.js";
 import { type EnqueueContext, enqueueRun, registerRun, requireItems } from "../producer/enqueue.js";
 import { openSubmission } from "../producer/submission.js";
 import { createOutages } from "../shared/outages.js";
-import { describeInstalledModel } from "../worker/model/int8/installed.js";
+import { describeModel } from "../worker/model/describe-model.js";
 import { type CallContext, type CallOptions, interruption, resolveCall } from "./context.js";
 import { findFinished } from "./finished.js";
 import { requireRedis } from "./run-redis.js";
@@ -27,7 +27,7 @@ export interface EnqueueResult {
 }
 
 /**
- * Pins the items of `sources` and queues them for workers elsewhere; needs neither weights nor an engine. The same call
+ * Pins the items of `sources` and queues them for workers elsewhere; needs neither an engine nor the weights of a catalog model. The same call
  * goes on where it was interrupted. Throws `LabelmillError`: OPTION_*, RUN_*, REDIS_*, STORAGE_*, MODEL_UNKNOWN.
  */
 export async function enqueue(sources: string | readonly string[], given: EnqueueOptions = {}): Promise<EnqueueResult> {
@@ -46,7 +46,7 @@ async function enqueueIn(
   onPinned: NonNullable<EnqueueOptions["onPinned"]>,
 ): Promise<EnqueueResult> {
   const { options, places } = context;
-  const model = await describeInstalledModel(places.cacheDir, options.model, options.precision);
+  const model = await describeModel(places.cacheDir, options.model, options.precision);
   const submission = await openSubmission(sources, options, { cwd: places.cwd, model });
   const { source, identity } = submission;
   const place = openStorage(submission.out);

@@ -16,7 +16,7 @@ import { isCode } from "../shared/errors.js";
 import { createOutages, type Outages } from "../shared/outages.js";
 import { type RunRecord, requireRun } from "../shared/run-record.js";
 import { finishRun } from "../worker/finish.js";
-import { describeInstalledModel } from "../worker/model/int8/installed.js";
+import { describeModel } from "../worker/model/describe-model.js";
 import { startWorker, type Worker } from "../worker/start.js";
 import { type CallContext, type CallOptions, interruption, resolveCall } from "./context.js";
 import { ensureModel } from "./ensure-model.js";
@@ -79,7 +79,7 @@ async function runIn(
   hooks: Pick<ActiveRun, "onProgress" | "onStart">,
 ): Promise<RunResult> {
   const { options, places } = context;
-  const model = await describeInstalledModel(places.cacheDir, options.model, options.precision);
+  const model = await describeModel(places.cacheDir, options.model, options.precision);
   const submission = await openSubmission(sources, options, { cwd: places.cwd, model });
   const place = openStorage(submission.out);
   const finished = await findFinished(place, submission.identity);

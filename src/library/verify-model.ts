@@ -7,17 +7,16 @@ import { arch, availableParallelism, cpus, platform, release } from "node:os";
 import { fileURLToPath } from "node:url";
 import { openSources } from "../producer/source/open-source.js";
 import { type EngineName, engineNames } from "../shared/engine-names.js";
-import { LabelmillError } from "../shared/errors.js";
+import { isCode, LabelmillError, messageOf } from "../shared/errors.js";
 import { precisions } from "../shared/precision.js";
 import { version } from "../shared/version.js";
 import { type AbsentEngine, type ComparedVariant, compareEngines } from "../worker/compare-engines.js";
 import { computeSettings } from "../worker/compute-settings.js";
 import { openFetcher } from "../worker/fetch/open-fetcher.js";
 import { agreementLimits } from "../worker/model/agreement.js";
-import { describeModel } from "../worker/model/catalog.js";
 import { type Certificate, writeCertificate } from "../worker/model/certificate.js";
+import { describeModel } from "../worker/model/describe-model.js";
 import { whyNoPrecision } from "../worker/model/engine-choice.js";
-import { describeInstalledModel } from "../worker/model/int8/installed.js";
 import { modelDirectory } from "../worker/model/store.js";
 import type { CallContext } from "./context.js";
 import { ensureModel } from "./ensure-model.js";
@@ -43,12 +42,17 @@ export interface VerifiedModel {
  */
 export async function verifyModel(sources: readonly string[], context: CallContext): Promise<VerifiedModel> {
   const { options, places, log } = context;
-  const model = describeModel(options.model);
+  const model = await describeModel(places.cacheDir, options.model, "fp32");
   const found = await readImages(sources, context);
   await ensureModel(context);
   const { engines, leftOut } = options.engines.length > 0 ? { ...options, leftOut: [] } : await usualEngines();
-  const variants = await variantsOf(engines, context);
-  const comparison = await compareEngines({ images: found.images, variants, leftOut, log });
+  const { variants, unquantized } = await variantsOf(engines, context);
+  const comparison = await compareEngines({
+    images: found.images,
+    variants,
+    leftOut: [...leftOut, ...unquantized],
+    log,
+  });
   if (comparison.images === 0) throw noImages(sources, "none can be decoded");
   const certificate: Certificate = {
     format: 1,
@@ -78,17 +82,25 @@ export async function verifyModel(sources: readonly string[], context: CallConte
 }
 
 /** Each engine in each of its precisions; those that were named have to run in fp32. */
-async function variantsOf(engines: readonly EngineName[], context: CallContext): Promise<ComparedVariant[]> {
-  const { options, places } = context;
+async function variantsOf(
+  engines: readonly EngineName[],
+  { options, places }: CallContext,
+): Promise<{ variants: ComparedVariant[]; unquantized: AbsentEngine[] }> {
   const variants: ComparedVariant[] = [];
+  const unquantized: AbsentEngine[] = [];
   for (const engine of engines) {
     for (const precision of precisions.filter((each) => whyNoPrecision(engine, each) === null)) {
-      const model = await describeInstalledModel(places.cacheDir, options.model, precision);
-      const isRequired = precision === "fp32" && options.engines.includes(engine);
-      variants.push({ settings: { ...computeSettings(model, options, places), engine }, isRequired });
+      try {
+        const model = await describeModel(places.cacheDir, options.model, precision);
+        const isRequired = precision === "fp32" && options.engines.includes(engine);
+        variants.push({ settings: { ...computeSettings(model, options, places), engine }, isRequired });
+      } catch (error) {
+        if (!isCode(error, "MODEL_NOT_QUANTIZED")) throw error;
+        unquantized.push({ asked: engine, precision, reason: messageOf(error) });
+      }
     }
   }
-  return variants;
+  return { variants, unquantized };
 }
 
 /**

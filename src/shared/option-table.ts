@@ -75,8 +75,8 @@ export const optionTable = {
   model: option<string>({
     flag: "--model <name>",
     class: "identity",
-    commands: [...producing, "doctor"],
-    description: "model to run; see `labelmill models list`",
+    commands: [...producing, "work", "doctor"],
+    description: "model to run, of the catalog or imported; see `labelmill models list`",
     expected: "the name of a model",
     schema: text,
     default: "resnet50",

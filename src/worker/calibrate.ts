@@ -15,10 +15,11 @@ import { type ComputeHost, computeSettings } from "./compute-settings.js";
 import type { Fetcher } from "./fetch/fetcher.js";
 import { openFetcher } from "./fetch/open-fetcher.js";
 import { mapOrdered } from "./map-ordered.js";
-import { describeModel, findModel } from "./model/catalog.js";
 import { cosine } from "./model/cosine.js";
+import { describeModel } from "./model/describe-model.js";
 import { type Calibration, digestInt8, type Extremes, encodeCalibration, rangesOf } from "./model/int8/calibration.js";
 import { commitCalibration } from "./model/int8/installed.js";
+import { resolveModel } from "./model/known-models.js";
 import { withWorkDirectory } from "./model/store.js";
 import type { Outcome } from "./outcome.js";
 import { Slots } from "./slots.js";
@@ -65,10 +66,11 @@ const engine = "onnx";
 export async function calibrateModel(settings: CalibrateSettings): Promise<CalibrationReport> {
   const { name, options, host } = settings;
   const { golden, references, failed } = await observe(settings);
-  const model = describeModel(name);
+  const model = await describeModel(host.cacheDir, name, "fp32");
   const seen = references.filter((reference) => reference !== null);
+  const { spec } = await resolveModel(host.cacheDir, name);
   const ranges = rangesOf(
-    findModel(name).spec,
+    spec,
     seen.map(({ extremes }) => extremes),
   );
   const calibration: Calibration = { weightsSha256: model.modelSha256, images: seen.length, ranges, golden };
@@ -90,7 +92,7 @@ export async function calibrateModel(settings: CalibrateSettings): Promise<Calib
 
 async function observe(settings: CalibrateSettings) {
   const { name, options, host } = settings;
-  const model = describeModel(name);
+  const model = await describeModel(host.cacheDir, name, "fp32");
   const compute = await startCompute({ ...computeSettings(model, options, host), engine, observe: true }, settings);
   try {
     const references: (Reference | null)[] = [];

@@ -1,6 +1,6 @@
 import type { ResolvedOptions } from "../shared/options.js";
 import type { ComputeSettings } from "./compute/protocol.js";
-import type { ModelDescription } from "./model/catalog.js";
+import type { ModelDescription } from "./model/describe-model.js";
 import { modelDirectory } from "./model/store.js";
 
 /** Images above this are refused: 100 MP is four times the largest common camera, and 300 MB as RGB. */

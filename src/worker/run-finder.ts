@@ -3,7 +3,7 @@
  * serve is left to others, with the reason in the log: a node without the mount must not drain a run into failures.
  */
 import { sep } from "node:path";
-import type { RunHead, RunIdentity } from "../dataset/run-head.js";
+import type { RunHead } from "../dataset/run-head.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import { isCode, LabelmillError, messageOf } from "../shared/errors.js";
 import type { Log } from "../shared/log.js";
@@ -11,6 +11,7 @@ import { isStorageTrouble } from "../shared/outages.js";
 import { listActiveRuns, type RunRecord, readRun } from "../shared/run-record.js";
 import type { ServedRun } from "./consumer.js";
 import { finishRun } from "./finish.js";
+import type { ModelDescription } from "./model/describe-model.js";
 import { openRunDataset, openServedRun, type WorkerContext } from "./served-run.js";
 
 export interface RunFinderSettings {
@@ -18,7 +19,7 @@ export interface RunFinderSettings {
   /** Serves this run alone, and says so if it is lost; null serves every run it can. */
   readonly onlyRun: string | null;
   /** What this worker has loaded. */
-  readonly model: Pick<RunIdentity, "modelSha256" | "precision">;
+  readonly model: Pick<ModelDescription, "name" | "precision" | "modelSha256" | "preprocessSha256">;
   readonly allowRoots: readonly string[];
   readonly log: Log;
 }
@@ -117,7 +118,11 @@ function createRefusals(log: Log) {
 function refusalOf({ identity }: RunHead, { model, allowRoots }: RunFinderSettings): string | null {
   if (identity.modelSha256 !== model.modelSha256) {
     const wanted = `${identity.model} in ${identity.precision} with digest ${identity.modelSha256}`;
-    return `it needs model ${wanted}, this worker has ${model.precision} with digest ${model.modelSha256}`;
+    return `it needs model ${wanted}, this worker has ${model.name} in ${model.precision} with digest ${model.modelSha256}`;
+  }
+  if (identity.preprocessSha256 !== model.preprocessSha256) {
+    const digests = `${identity.preprocessSha256}, this worker's ${model.name} has ${model.preprocessSha256}`;
+    return `it needs model ${identity.model} with preprocessing of digest ${digests}`;
   }
   const outside = identity.sources.find((source) => !allowRoots.some((root) => isBelow(source, root)));
   return outside === undefined ? null : `its source ${outside} is not below an --allow-root of this worker`;

@@ -12,8 +12,8 @@ import { startCompute } from "./compute-client/start.js";
 import { type ComputeHost, computeSettings } from "./compute-settings.js";
 import { startConsumer } from "./consumer.js";
 import { openFetcher } from "./fetch/open-fetcher.js";
-import { loadLabels } from "./model/catalog.js";
-import { describeInstalledModel } from "./model/int8/installed.js";
+import { describeModel } from "./model/describe-model.js";
+import { loadLabels, resolveModel } from "./model/known-models.js";
 import { createProcessLimits } from "./process-limits.js";
 import { createRunFinder } from "./run-finder.js";
 import { openRunQueue } from "./run-queue.js";
@@ -45,9 +45,10 @@ export interface Worker {
 /** Starts a worker; it works when this resolves. Throws MODEL_*, ENGINE_* and OPTION_INVALID. */
 export async function startWorker(settings: WorkerSettings): Promise<Worker> {
   const { redis, options, host, onlyRun, outages, log } = settings;
-  const model = await describeInstalledModel(host.cacheDir, options.model, options.precision);
+  const { cacheDir } = host;
+  const model = await describeModel(cacheDir, options.model, options.precision);
   const fetcher = await openFetcher({ allowRoots: settings.allowRoots, maxItemBytes: options.maxItemBytes });
-  const labels = await loadLabels(model.name);
+  const labels = await loadLabels(cacheDir, await resolveModel(cacheDir, options.model));
   const compute = await startCompute(computeSettings(model, options, host), { log });
   const limits = createProcessLimits(options, compute);
   const workerId = `${hostname()}-${randomBytes(4).toString("hex")}`;

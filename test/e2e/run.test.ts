@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openResults } from "../../src/results/open.js";
 import { verifyResults } from "../../src/results/verify.js";
-import { describeModel } from "../../src/worker/model/catalog.js";
+import { describeModel } from "../../src/worker/model/describe-model.js";
 import { runCli, startCli } from "../support/cli.js";
 import { resnet50ForTests } from "../support/model.js";
 import { descendantsOf, isAlive } from "../support/processes.js";
@@ -54,7 +54,10 @@ describe("e2e/run", function () {
     const { code, stdout, stderr } = await runCli(["run", photos, "--out", out, "--precision", "int8", "--json"]);
     assert.equal(code, 0, stderr);
     const { precision, modelSha256 } = JSON.parse(stdout);
-    assert.deepEqual([precision, modelSha256], ["int8", describeModel("resnet50", "int8").modelSha256]);
+    assert.deepEqual(
+      [precision, modelSha256],
+      ["int8", (await describeModel(tempDir(), "resnet50", "int8")).modelSha256],
+    );
     const rows = await rowsOf(out);
     assert.deepEqual(
       rows.map((row) => row.label),

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { cp, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { quantize } from "../../src/library/quantize.js";
-import { describeModel, findModel } from "../../src/worker/model/catalog.js";
+import { findModel } from "../../src/worker/model/catalog.js";
+import { describeModel } from "../../src/worker/model/describe-model.js";
 import { readCalibration } from "../../src/worker/model/int8/calibration.js";
-import { describeInstalledModel } from "../../src/worker/model/int8/installed.js";
 import { modelDirectory } from "../../src/worker/model/store.js";
 import { resnet50ForTests } from "../support/model.js";
 import { projectRoot } from "../support/shared-data.js";
@@ -36,15 +36,15 @@ describe("library/quantize", function () {
     const { images, failed, cosineMean, cosineLeast, top1Agreement, path, modelSha256 } = report;
     assert.deepEqual([images, failed, top1Agreement], [4, 1, 1]);
     assert.ok(cosineMean >= cosineLeast && cosineLeast > 0.99, `cosine ${cosineLeast}`);
-    assert.equal((await describeInstalledModel(cacheDir, name, "int8")).modelSha256, modelSha256);
+    assert.equal((await describeModel(cacheDir, name, "int8")).modelSha256, modelSha256);
     const { weightsSha256, ranges } = await readCalibration(path, findModel(name).spec);
-    assert.equal(weightsSha256, describeModel(name).modelSha256);
+    assert.equal(weightsSha256, findModel(name).modelSha256);
     // After a ReLU nothing is negative; before the sum of a block much is.
     assert.equal(ranges.get("stem")?.[0], 0);
     assert.ok((ranges.get("stage1.block1.expand")?.[0] ?? 0) < -1);
     assert.deepEqual(await kept(), ["folded.safetensors", "int8.json", "manifest.json"]);
     await rm(path);
-    assert.deepEqual(await describeInstalledModel(cacheDir, name, "int8"), describeModel(name, "int8"));
+    assert.deepEqual(await describeModel(cacheDir, name, "int8"), await describeModel(tempDir(), name, "int8"));
   });
 
   it("takes the first images only where there is a limit", async () => {

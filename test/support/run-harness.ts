@@ -106,7 +106,9 @@ export function testWorkerContext(redis: Redis, options: ConsumerOptions = {}): 
 export function startTestConsumer(redis: Redis, options: ConsumerOptions = {}): Consumer {
   const { lockMs = 10_000, chunksInFlight = 2, onlyRun = null, log = silentLog, outages = testOutages } = options;
   const context = testWorkerContext(redis, options);
-  const findRuns = createRunFinder({ context, onlyRun, model: sampleIdentity, allowRoots: ["/i"], log });
+  const { model: name, precision, modelSha256, preprocessSha256 } = sampleIdentity;
+  const model = { name, precision, modelSha256, preprocessSha256 };
+  const findRuns = createRunFinder({ context, onlyRun, model, allowRoots: ["/i"], log });
   return startConsumer({ findRuns, chunksInFlight, lockMs, outages, log });
 }
 

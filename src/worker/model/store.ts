@@ -1,38 +1,31 @@
 /**
  * The model cache: `<cacheDir>/models/<name>/` with the folded weights and a manifest that pins their digest. A model
  * is there when its manifest is; both files come by rename, the manifest last, so a reader finds a whole model or none,
- * and two processes may write the same one at once. `pull` writes it, `open-engine` reads it; nothing is evicted.
+ * and two processes may write the same one at once. `pull`, `import` and `init` write it, `open-engine` reads it;
+ * nothing is evicted.
  */
 import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { isCode, LabelmillError, messageOf, systemCode } from "../../shared/errors.js";
-import { type CatalogModel, findModel } from "./catalog.js";
+import { type CatalogModel, listModels, type Model } from "./catalog.js";
+import { type ImportedParts, isManifest, isModelName, type ModelManifest, modelOf } from "./manifest.js";
 import { foldedShapesOf } from "./spec.js";
 import { digestWeights } from "./weights/digest.js";
 import { decodeSafetensors, encodeSafetensors } from "./weights/safetensors.js";
 import { type FoldedWeights, matchTensors } from "./weights/tensor.js";
 
 const weightsFile = "folded.safetensors";
+/** The class names of an imported model, as a JSON array. */
+export const labelsFile = "labels.json";
 const manifestFile = "manifest.json";
 const workPrefix = ".pull-";
 /** A work directory that has not changed for this long belongs to a process that died. */
 const staleWorkMs = 24 * 60 * 60 * 1000;
 
-/** `manifest.json`: what the weights beside it are. */
-export interface ModelManifest {
-  readonly format: 1;
-  readonly name: string;
-  readonly modelSha256: string;
-  readonly precision: "fp32";
-  /** `package@version` that they were imported from. */
-  readonly source: string;
-  /** Size of the weights file. */
-  readonly bytes: number;
-}
-
 /** A model whose weights have been checked against its digest. */
 export interface StoredModel {
   readonly manifest: ModelManifest;
+  readonly model: Model;
   readonly weights: FoldedWeights;
 }
 
@@ -42,15 +35,17 @@ export function modelDirectory(cacheDir: string, name: string): string {
 }
 
 /**
- * Whether the cache holds this version's weights of `name`, by manifest and file size; `readModel` checks the content.
+ * Whether the cache holds the model `name`, by manifest and file size: of a catalog model this version's weights.
+ * `readModel` checks the content.
  */
 export async function isModelCached(cacheDir: string, name: string): Promise<boolean> {
-  const { modelSha256 } = findModel(name);
+  const pinned = listModels().find((model) => model.name === name)?.modelSha256;
+  if (pinned === undefined && !isModelName(name)) return false;
   const directory = modelDirectory(cacheDir, name);
   try {
     const manifest = await readManifest(directory);
     const { size } = await stat(join(directory, weightsFile));
-    return manifest.modelSha256 === modelSha256 && size === manifest.bytes;
+    return (pinned ?? manifest.modelSha256) === manifest.modelSha256 && size === manifest.bytes;
   } catch (error) {
     const isAbsent = systemCode(error) === "ENOENT" || isCode(error, "MODEL_NOT_PULLED");
     if (isAbsent || isCode(error, "MODEL_CORRUPT")) return false;
@@ -64,10 +59,12 @@ export async function readManifest(directory: string): Promise<ModelManifest> {
   try {
     const manifest: unknown = JSON.parse(await readFile(join(directory, manifestFile), "utf8"));
     if (!isManifest(manifest)) throw new Error("its manifest is not one of this version's");
+    if (manifest.imported !== undefined && manifest.name !== name)
+      throw new Error(`its manifest is of ${manifest.name}`);
     return manifest;
   } catch (error) {
     if (systemCode(error) === "ENOENT") throw new LabelmillError("MODEL_NOT_PULLED", { name }, { cause: error });
-    throw corrupt(name, error);
+    throw damaged(name, messageOf(error), error);
   }
 }
 
@@ -78,17 +75,18 @@ export async function readManifest(directory: string): Promise<ModelManifest> {
 export async function readModel(directory: string, expectedSha256: string): Promise<StoredModel> {
   const manifest = await readManifest(directory);
   const { name, precision } = manifest;
-  const { spec } = findModel(name);
+  const model = modelOf(manifest);
+  const { spec, labelsSha256 } = model;
   try {
     if (manifest.modelSha256 !== expectedSha256)
       throw new Error(`digest ${manifest.modelSha256}, expected ${expectedSha256}`);
     const file = await readWhole(join(directory, weightsFile));
     const weights = matchTensors(foldedShapesOf(spec), decodeSafetensors(file));
-    const digest = digestWeights(weights, { precision, stridePlacement: spec.stridePlacement });
+    const digest = digestWeights(weights, { precision, stridePlacement: spec.stridePlacement, labelsSha256 });
     if (digest !== expectedSha256) throw new Error(`content has digest ${digest}, expected ${expectedSha256}`);
-    return { manifest, weights };
+    return { manifest, model, weights };
   } catch (error) {
-    throw corrupt(name, error);
+    throw damaged(name, messageOf(error), error);
   }
 }
 
@@ -130,30 +128,73 @@ export async function commitModel(
     bytes,
   };
   await writeSynced(join(workDirectory, weightsFile), chunks);
-  await writeSynced(join(workDirectory, manifestFile), [
-    new TextEncoder().encode(`${JSON.stringify(manifest, null, 2)}\n`),
-  ]);
+  await writeManifest(workDirectory, manifest);
   const directory = modelDirectory(cacheDir, name);
   await mkdir(directory, { recursive: true });
   await rename(join(workDirectory, weightsFile), join(directory, weightsFile));
   await rename(join(workDirectory, manifestFile), join(directory, manifestFile));
 }
 
-function corrupt(name: string, error: unknown): LabelmillError {
-  const fix = `labelmill models pull ${name} --force`;
-  return new LabelmillError("MODEL_CORRUPT", { name, reason: messageOf(error), fix }, { cause: error });
+/** What an imported model consists of. */
+export interface ImportedContent {
+  readonly manifest: Pick<ModelManifest, "name" | "modelSha256" | "source"> & { readonly imported: ImportedParts };
+  readonly weights: FoldedWeights;
+  /** Content of `labels.json`, or null. */
+  readonly labels: Uint8Array | null;
 }
 
-function isManifest(value: unknown): value is ModelManifest {
-  const manifest = (value ?? {}) as Partial<Record<keyof ModelManifest, unknown>>;
-  const { format, name, modelSha256, precision, bytes } = manifest;
-  return (
-    format === 1 &&
-    typeof name === "string" &&
-    typeof modelSha256 === "string" &&
-    precision === "fp32" &&
-    typeof bytes === "number"
+/**
+ * Puts an imported model into the cache, as one directory by one rename, so that of two of the same name one is there
+ * whole. False where there is something of that name already; then nothing has changed.
+ */
+export async function commitImported(
+  cacheDir: string,
+  workDirectory: string,
+  { manifest, weights, labels }: ImportedContent,
+): Promise<boolean> {
+  const staged = join(workDirectory, manifest.name);
+  await mkdir(staged);
+  const chunks = encodeSafetensors(weights.values());
+  const bytes = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+  await writeSynced(join(staged, weightsFile), chunks);
+  if (labels !== null) await writeSynced(join(staged, labelsFile), [labels]);
+  await writeManifest(staged, { format: 1, precision: "fp32", bytes, ...manifest });
+  try {
+    await rename(staged, modelDirectory(cacheDir, manifest.name));
+    return true;
+  } catch (error) {
+    if (systemCode(error) === "ENOTEMPTY" || systemCode(error) === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/** Whether there is anything at that name's place in the cache, whole or not. */
+export async function isNameTaken(cacheDir: string, name: string): Promise<boolean> {
+  return stat(modelDirectory(cacheDir, name)).then(
+    () => true,
+    (error: unknown) => {
+      if (systemCode(error) === "ENOENT") return false;
+      throw error;
+    },
   );
+}
+
+/** Removes what the cache holds of `name`, whole or damaged, at once for readers. False where there is nothing. */
+export async function removeModel(cacheDir: string, name: string): Promise<boolean> {
+  if (!isModelName(name) || !(await isNameTaken(cacheDir, name))) return false;
+  await withWorkDirectory(cacheDir, (workDirectory) =>
+    rename(modelDirectory(cacheDir, name), join(workDirectory, name)),
+  );
+  return true;
+}
+
+/** MODEL_CORRUPT with the remedy that fits the model. */
+export function damaged(name: string, reason: string, cause?: unknown): LabelmillError {
+  const isCatalogued = listModels().some((model) => model.name === name);
+  const remedy = isCatalogued
+    ? `run \`labelmill models pull ${name} --force\``
+    : `run \`labelmill models rm ${name}\` and import it again`;
+  return new LabelmillError("MODEL_CORRUPT", { name, reason, remedy }, { cause });
 }
 
 /** Into one buffer of the right size at once: `readFile` takes 102 MB in pieces of half a megabyte. */
@@ -172,6 +213,11 @@ async function readWhole(path: string): Promise<Uint8Array> {
   } finally {
     await file.close();
   }
+}
+
+async function writeManifest(directory: string, manifest: ModelManifest): Promise<void> {
+  const text = `${JSON.stringify(manifest, null, 2)}\n`;
+  await writeSynced(join(directory, manifestFile), [new TextEncoder().encode(text)]);
 }
 
 async function writeSynced(path: string, chunks: readonly Uint8Array[]): Promise<void> {

@@ -1,4 +1,4 @@
-import { findModel } from "./catalog.js";
+import type { Model } from "./catalog.js";
 import { type ConvLayer, layersOf, type ResNetSpec } from "./spec.js";
 
 /** One line of `models summary`. */
@@ -31,9 +31,8 @@ export interface ModelSummary {
   readonly totals: SummaryTotals;
 }
 
-/** The layers and parameter counts of a model, computed from its spec. Throws MODEL_UNKNOWN. */
-export function summarizeModel(name: string): ModelSummary {
-  const { title, spec } = findModel(name);
+/** The layers and parameter counts of a model, computed from its spec. */
+export function summarizeModel({ name, title, spec }: Pick<Model, "name" | "title" | "spec">): ModelSummary {
   return {
     name,
     title,

@@ -10,7 +10,8 @@ import sharp from "sharp";
 import type { ComputeSettings, Prediction } from "../../../src/worker/compute/protocol.js";
 import type { ComputeClient } from "../../../src/worker/compute-client/client.js";
 import { startCompute } from "../../../src/worker/compute-client/start.js";
-import { loadLabels } from "../../../src/worker/model/catalog.js";
+import { findModel } from "../../../src/worker/model/catalog.js";
+import { loadLabels } from "../../../src/worker/model/known-models.js";
 import { resnet50ForTests } from "../../support/model.js";
 import { isAlive } from "../../support/processes.js";
 
@@ -62,7 +63,7 @@ describe("worker/compute-client/start", function () {
 
   it("labels photos, in batches, and reports what runs", async () => {
     await open();
-    const labels = await loadLabels("resnet50");
+    const labels = await loadLabels("", findModel("resnet50"));
     const names = ["chelsea.png", "coffee.png", "camera.png"];
     const predictions = await Promise.all(names.map((name) => predict(photo(name))));
     const found = predictions.map(({ topIndices }) => labels[topIndices[0] ?? -1]);

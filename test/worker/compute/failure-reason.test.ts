@@ -4,7 +4,7 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { openDecoder } from "../../../src/worker/compute/decode.js";
 import { createDecodeQueue } from "../../../src/worker/compute/decode-queue.js";
-import { describeModel } from "../../../src/worker/model/catalog.js";
+import { findModel } from "../../../src/worker/model/catalog.js";
 import { projectRoot } from "../../support/shared-data.js";
 
 const concurrency = 4;
@@ -24,7 +24,7 @@ async function damagedImages(): Promise<Map<string, Buffer>> {
 
 describe("worker/compute/failure-reason", () => {
   it("states the same reason for an image whatever fails beside it", async () => {
-    const { preprocess } = describeModel("resnet50");
+    const { preprocess } = findModel("resnet50");
     const images = [...(await damagedImages())];
     const reasons = new Map<string, Set<string>>();
     const rounds = 30;

@@ -4,7 +4,7 @@ import { summarizeModel, totalsOf } from "../../../src/worker/model/summary.js";
 
 describe("worker/model/summary", () => {
   it("counts the parameters of resnet50 in Keras's layout and folded", () => {
-    const { layers, totals } = summarizeModel("resnet50");
+    const { layers, totals } = summarizeModel(findModel("resnet50"));
     assert.equal(totals.source, 25_636_712);
     assert.equal(totals.folded, 25_530_472);
     assert.equal(layers.length, 53 + 3);
@@ -16,7 +16,7 @@ describe("worker/model/summary", () => {
   });
 
   it("describes a layer by its kind, output and both counts", () => {
-    const stem = summarizeModel("resnet50").layers[0];
+    const stem = summarizeModel(findModel("resnet50")).layers[0];
     const expected = { name: "stem", kind: "Conv 7x7/2 + BatchNorm", outputShape: [64, 112, 112] };
     assert.deepEqual(stem, { ...expected, sourceParams: 9408 + 320, foldedParams: 9408 + 64 });
   });

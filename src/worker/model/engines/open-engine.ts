@@ -17,9 +17,10 @@ export interface OpenEngineOptions {
   readonly modelDir: string;
   /** Weights or ranges of another digest are refused. */
   readonly modelSha256: string;
-  readonly precision: Precision;
+  /** The digest is of this precision too, so a wrong one is refused. @default "fp32" */
+  readonly precision?: Precision;
   /** File of the ranges, for an int8 precision. */
-  readonly calibration: string | null;
+  readonly calibration?: string | null;
   /** Threads of one model call. */
   readonly engineThreads: number;
 }
@@ -50,7 +51,7 @@ export async function whyUnavailable(engine: EngineName, precision: Precision): 
  * what `openInt8Engine` throws, and ENGINE_UNAVAILABLE where the engine's package does not load or refuses the model.
  */
 export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
-  const { engine, modelDir, modelSha256, precision, calibration, engineThreads } = options;
+  const { engine, modelDir, modelSha256, precision = "fp32", calibration, engineThreads } = options;
   if (precision !== "fp32") {
     const { openInt8Engine } = await import("./open-int8.js");
     return openInt8Engine({ modelDir, modelSha256, precision, calibration: calibration as string, engineThreads });

@@ -10,6 +10,7 @@ import { drawGoldenImages, goldenCount, leastCosine, leastGoldenCosine } from ".
 import { requireCalibration } from "../int8/installed.js";
 import { buildInt8Model } from "../int8/int8-graph.js";
 import { buildObservedModel } from "../int8/observed-graph.js";
+import { modelOf } from "../manifest.js";
 import type { ResNetModel } from "../onnx-graph.js";
 import { readParts } from "../read-parts.js";
 import { layersOf } from "../spec.js";
@@ -39,8 +40,8 @@ export interface OpenInt8Options extends OpenObservingOptions {
  */
 export async function openInt8Engine(options: OpenInt8Options): Promise<Engine> {
   const { modelDir, modelSha256, precision, calibration: path } = options;
-  const { name } = await readManifest(modelDir);
-  const calibration = await requireCalibration({ name, path, precision, modelSha256 });
+  const model = modelOf(await readManifest(modelDir));
+  const calibration = await requireCalibration({ model, path, precision, modelSha256 });
   const { ranges, weightsSha256 } = calibration;
   const parts = await readParts(modelDir, weightsSha256);
   const weightLimit = weightLimits[precision];

@@ -1,8 +1,9 @@
 import { access, rename } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { LabelmillError, messageOf, systemCode } from "../../../shared/errors.js";
-import type { Precision, QuantizedPrecision } from "../../../shared/precision.js";
-import { describeModel, findModel, type ModelDescription } from "../catalog.js";
+import type { QuantizedPrecision } from "../../../shared/precision.js";
+import type { Model } from "../catalog.js";
 import { modelDirectory } from "../store.js";
 import { type Calibration, digestInt8, readCalibration } from "./calibration.js";
 
@@ -18,25 +19,33 @@ export async function commitCalibration(cacheDir: string, name: string, file: st
   return path;
 }
 
+/** Ranges, and the digest that they give the model. */
+export interface FoundCalibration {
+  readonly path: string;
+  readonly modelSha256: string;
+}
+
 /**
- * `describeModel` on this machine: an int8 precision is that of the ranges in the cache, if there are any. Throws
- * MODEL_UNKNOWN, and MODEL_CORRUPT where those cannot be used.
+ * The ranges that stand for `model` on this machine: those in the cache, if there are any, else those of the package.
+ * Throws MODEL_NOT_QUANTIZED where there are neither, MODEL_CORRUPT where those in the cache cannot be used.
  */
-export async function describeInstalledModel(
+export async function findCalibration(
   cacheDir: string,
-  name: string,
-  precision: Precision,
-): Promise<ModelDescription> {
-  const described = describeModel(name, precision);
+  model: Model,
+  precision: QuantizedPrecision,
+): Promise<FoundCalibration> {
+  const { name, int8Sha256 } = model;
   const path = calibrationFile(cacheDir, name);
-  if (precision === "fp32" || !(await isThere(path))) return described;
-  const calibration = await loadCalibration(name, path);
-  return { ...described, calibration: path, modelSha256: digestInt8(calibration, precision) };
+  if (await isThere(path)) return { path, modelSha256: digestInt8(await loadCalibration(model, path), precision) };
+  if (int8Sha256 === null) throw new LabelmillError("MODEL_NOT_QUANTIZED", { name });
+  // Compiled, this file is dist/src/worker/model/int8/installed.js.
+  const shipped = fileURLToPath(new URL(`../../../../../assets/${name}-int8.json`, import.meta.url));
+  return { path: shipped, modelSha256: int8Sha256[precision] };
 }
 
 /** Which ranges are wanted. */
 export interface WantedCalibration {
-  readonly name: string;
+  readonly model: Model;
   readonly path: string;
   readonly precision: QuantizedPrecision;
   /** Ranges that give the model another digest are refused. */
@@ -45,15 +54,14 @@ export interface WantedCalibration {
 
 /** The ranges at `path`. Throws MODEL_CORRUPT where they are not those that were asked for, or damaged. */
 export async function requireCalibration(wanted: WantedCalibration): Promise<Calibration> {
-  const { name, path, precision, modelSha256 } = wanted;
-  const calibration = await loadCalibration(name, path);
+  const { model, path, precision, modelSha256 } = wanted;
+  const calibration = await loadCalibration(model, path);
   const digest = digestInt8(calibration, precision);
   if (digest === modelSha256) return calibration;
-  throw corruptRanges(name, path, new Error(`they give digest ${digest}, expected ${modelSha256}`));
+  throw corruptRanges(model.name, path, new Error(`they give digest ${digest}, expected ${modelSha256}`));
 }
 
-async function loadCalibration(name: string, path: string): Promise<Calibration> {
-  const { spec, modelSha256 } = findModel(name);
+async function loadCalibration({ name, spec, modelSha256 }: Model, path: string): Promise<Calibration> {
   try {
     const calibration = await readCalibration(path, spec);
     if (calibration.weightsSha256 === modelSha256) return calibration;
@@ -65,8 +73,8 @@ async function loadCalibration(name: string, path: string): Promise<Calibration>
 
 function corruptRanges(name: string, path: string, cause: unknown): LabelmillError {
   const reason = `the int8 ranges at ${path}: ${messageOf(cause)}`;
-  const fix = `labelmill models quantize ${name} --calibrate SOURCE`;
-  return new LabelmillError("MODEL_CORRUPT", { name, reason, fix }, { cause });
+  const remedy = `run \`labelmill models quantize ${name} --calibrate SOURCE\``;
+  return new LabelmillError("MODEL_CORRUPT", { name, reason, remedy }, { cause });
 }
 
 async function isThere(path: string): Promise<boolean> {

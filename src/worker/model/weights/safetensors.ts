@@ -1,10 +1,11 @@
 /**
- * The safetensors file format (https://huggingface.co/docs/safetensors/en/index#format), float32 only: eight bytes of
- * header length, a JSON header with dtype, shape and offsets of each tensor, then the numbers. Folded weights are kept
- * in it.
+ * The safetensors file format (https://huggingface.co/docs/safetensors/en/index#format): eight bytes of header length, a
+ * JSON header with dtype, shape and offsets of each tensor, then the numbers. Folded weights are kept in it, as float32
+ * only, and users' weights come in it.
  */
 import { Buffer } from "node:buffer";
 import { elementCount } from "../spec.js";
+import { elementBytes, type RawTensor, toFloat32 } from "./raw-tensor.js";
 import { bytesOf, type Tensor } from "./tensor.js";
 
 const lengthBytes = 8;
@@ -36,45 +37,55 @@ export function encodeSafetensors(tensors: Iterable<Tensor>): Uint8Array[] {
   return [length, padded, ...chunks];
 }
 
+/** The tensors of a file that holds float32 alone; otherwise as `readSafetensors`. */
+export function decodeSafetensors(file: Uint8Array): Tensor[] {
+  return readSafetensors(file).map((tensor) => {
+    if (tensor.dtype !== "F32") throw new Error(`tensor ${tensor.name} is ${tensor.dtype}, expected F32`);
+    return toFloat32(tensor);
+  });
+}
+
 /**
  * The tensors of a file, in the order of their data, as views of `file`. Throws an Error that says what is wrong with
  * it.
  */
-export function decodeSafetensors(file: Uint8Array): Tensor[] {
+export function readSafetensors(file: Uint8Array): RawTensor[] {
   const { header, dataStart } = readHeader(file);
   const entries = Object.entries(header).filter(([name]) => name !== "__metadata__");
-  entries.sort(([, a], [, b]) => a.data_offsets[0] - b.data_offsets[0]);
+  const checked = entries.map(([name, entry]) => ({ name, ...checkEntry(name, entry) }));
+  checked.sort((a, b) => a.data_offsets[0] - b.data_offsets[0] || a.data_offsets[1] - b.data_offsets[1]);
   let end = 0;
-  const tensors = entries.map(
-    ([
-      name,
-      {
-        dtype,
-        shape,
-        data_offsets: [from, to],
-      },
-    ]): Tensor => {
-      const count = elementCount(shape);
-      if (dtype !== "F32") throw new Error(`tensor ${name} is ${dtype}, expected F32`);
-      if (from !== end || to - from !== count * 4)
-        throw new Error(`tensor ${name} has offsets ${from} to ${to}, expected ${end} to ${end + count * 4}`);
-      if (dataStart + to > file.byteLength) throw new Error(`the file ends inside tensor ${name}`);
-      end = to;
-      return { name, shape, data: new Float32Array(file.buffer, file.byteOffset + dataStart + from, count) };
-    },
-  );
+  const tensors = checked.map(({ name, dtype, shape, data_offsets: [from, to] }): RawTensor => {
+    const bytes = elementCount(shape) * elementBytes(dtype, name);
+    if (from !== end || to - from !== bytes)
+      throw new Error(`tensor ${name} has offsets ${from} to ${to}, expected ${end} to ${end + bytes}`);
+    if (dataStart + to > file.byteLength) throw new Error(`the file ends inside tensor ${name}`);
+    end = to;
+    return { name, dtype, shape, bytes: file.subarray(dataStart + from, dataStart + to) };
+  });
   if (dataStart + end !== file.byteLength)
     throw new Error(`${file.byteLength - dataStart - end} bytes follow the last tensor`);
   return tensors;
 }
 
-function readHeader(file: Uint8Array): { header: Record<string, HeaderEntry>; dataStart: number } {
+function readHeader(file: Uint8Array): { header: object; dataStart: number } {
   const bytes = Buffer.from(file.buffer, file.byteOffset, file.byteLength);
   if (bytes.length < lengthBytes) throw new Error("the file ends inside its header");
   const length = Number(bytes.readBigUInt64LE(0));
   if (length > maxHeaderBytes) throw new Error(`the header claims ${length} bytes`);
   const dataStart = lengthBytes + length;
   if (dataStart > bytes.length) throw new Error("the file ends inside its header");
-  if ((file.byteOffset + dataStart) % 4 !== 0) throw new Error("the data is not aligned to 4 bytes");
-  return { header: JSON.parse(bytes.toString("utf8", lengthBytes, dataStart)), dataStart };
+  const header: unknown = JSON.parse(bytes.toString("utf8", lengthBytes, dataStart));
+  if (typeof header !== "object" || header === null || Array.isArray(header))
+    throw new Error("the header is not a JSON object");
+  return { header, dataStart };
+}
+
+function checkEntry(name: string, value: unknown): HeaderEntry {
+  const { dtype, shape, data_offsets } = (value ?? {}) as Partial<Record<keyof HeaderEntry, unknown>>;
+  const areSizes = (sizes: unknown): sizes is number[] =>
+    Array.isArray(sizes) && sizes.every((size) => Number.isSafeInteger(size) && size >= 0);
+  if (typeof dtype !== "string" || !areSizes(shape) || !areSizes(data_offsets) || data_offsets.length !== 2)
+    throw new Error(`the header's entry of tensor ${name} is not one of dtype, shape and data_offsets`);
+  return { dtype, shape, data_offsets: data_offsets as [number, number] };
 }

@@ -17,13 +17,16 @@ export function bytesOf(data: Float32Array): Uint8Array {
  * Checks that `tensors` are exactly `expected`: none missing, none unknown or doubled, each of its shape.
  * Returns them by name in the order of `expected`, or throws an Error whose message names the tensor.
  */
-export function matchTensors(expected: readonly TensorShape[], tensors: Iterable<Tensor>): Map<string, Tensor> {
-  const found = new Map<string, Tensor>();
+export function matchTensors<T extends TensorShape>(
+  expected: readonly TensorShape[],
+  tensors: Iterable<T>,
+): Map<string, T> {
+  const found = new Map<string, T>();
   for (const tensor of tensors) {
     if (found.has(tensor.name)) throw new Error(`tensor ${tensor.name} is there twice`);
     found.set(tensor.name, tensor);
   }
-  const matched = new Map<string, Tensor>();
+  const matched = new Map<string, T>();
   for (const { name, shape } of expected) {
     const tensor = found.get(name);
     if (tensor === undefined) throw new Error(`tensor ${name} is missing`);

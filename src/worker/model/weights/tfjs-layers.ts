@@ -7,9 +7,11 @@
  */
 import { posix } from "node:path";
 import { LabelmillError, messageOf } from "../../../shared/errors.js";
-import { type ConvLayer, elementCount, layersOf, type ResNetSpec, type TensorShape } from "../spec.js";
-import type { SourceConv, SourceWeights } from "./fold.js";
-import { matchTensors, type Tensor } from "./tensor.js";
+import { elementCount, type ResNetSpec, type TensorShape } from "../spec.js";
+import type { SourceWeights } from "./fold.js";
+import { keras } from "./naming.js";
+import type { RawTensor } from "./raw-tensor.js";
+import { toSource } from "./source.js";
 
 /** Where a layers model is, and what it should hold. */
 export interface TfjsLayersSource {
@@ -30,22 +32,20 @@ interface WeightsGroup {
   readonly weights: readonly ManifestWeight[];
 }
 
-/** Names that Keras gives to one convolution of the spec and to its batch norm. */
-interface KerasNames {
-  readonly conv: string;
-  readonly norm: string;
-}
-
 /** Imports the model in `source`. Throws MODEL_INVALID, naming the tensor or file that is not as it should be. */
 export async function importTfjsLayers({ model, spec, readFile }: TfjsLayersSource): Promise<SourceWeights> {
   try {
-    const tensors: Tensor[] = [];
-    for (const group of parseManifest(await readFile("model.json")))
-      tensors.push(...(await readGroup(group, readFile)));
-    return toSource(spec, matchTensors(kerasShapesOf(spec), tensors));
+    return toSource(spec, keras, await readTfjsLayers(readFile));
   } catch (error) {
     throw new LabelmillError("MODEL_INVALID", { name: model, reason: messageOf(error) }, { cause: error });
   }
+}
+
+/** Every tensor of a layers model, whatever it is. Throws an Error that names the tensor or file that is wrong. */
+export async function readTfjsLayers(readFile: TfjsLayersSource["readFile"]): Promise<RawTensor[]> {
+  const tensors: RawTensor[] = [];
+  for (const group of parseManifest(await readFile("model.json"))) tensors.push(...(await readGroup(group, readFile)));
+  return tensors;
 }
 
 function parseManifest(json: Uint8Array): readonly WeightsGroup[] {
@@ -68,20 +68,23 @@ function isWeight(value: unknown): value is ManifestWeight {
 }
 
 /** The group's shards are one byte string, in which its tensors lie end to end. */
-async function readGroup({ paths, weights }: WeightsGroup, readFile: TfjsLayersSource["readFile"]): Promise<Tensor[]> {
+async function readGroup(
+  { paths, weights }: WeightsGroup,
+  readFile: TfjsLayersSource["readFile"],
+): Promise<RawTensor[]> {
   const shards: Uint8Array[] = [];
   for (const path of paths) shards.push(await readFile(path));
   const bytes = concatenate(shards);
   let offset = 0;
-  const tensors = weights.map(({ name, shape, dtype, quantization }): Tensor => {
+  const tensors = weights.map(({ name, shape, dtype, quantization }): RawTensor => {
     if (dtype !== "float32" || quantization !== undefined) {
       throw new Error(`tensor ${name} is ${quantization === undefined ? dtype : "quantised"}, expected float32`);
     }
-    const count = elementCount(shape);
-    if (offset + count * 4 > bytes.byteLength) throw new Error(`the shards end inside tensor ${name}`);
-    const data = new Float32Array(bytes.buffer, offset, count);
-    offset += count * 4;
-    return { name, shape, data };
+    const end = offset + elementCount(shape) * 4;
+    if (end > bytes.byteLength) throw new Error(`the shards end inside tensor ${name}`);
+    const data = bytes.subarray(offset, end);
+    offset = end;
+    return { name, shape, dtype: "F32", bytes: data };
   });
   if (offset !== bytes.byteLength)
     throw new Error(`${bytes.byteLength - offset} bytes follow tensor ${weights.at(-1)?.name ?? "(none)"}`);
@@ -96,71 +99,4 @@ function concatenate(shards: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
     offset += shard.byteLength;
   }
   return bytes;
-}
-
-/** `stage1.block1.reduce` is `res2a_branch2a`: stages count from 2, blocks from a, and branch 1 is the shortcut. */
-function kerasNamesOf({ name }: ConvLayer): KerasNames {
-  if (name === "stem") return { conv: "conv1", norm: "bn_conv1" };
-  const match = /^stage(\d+)\.block(\d+)\.(\w+)$/.exec(name);
-  const branch = { reduce: "2a", spatial: "2b", expand: "2c", project: "1" }[match?.[3] ?? ""];
-  if (match === null || branch === undefined) throw new Error(`layer ${name} has no name in Keras`);
-  const block = String.fromCharCode("a".charCodeAt(0) + Number(match[2]) - 1);
-  const place = `${Number(match[1]) + 1}${block}_branch${branch}`;
-  return { conv: `res${place}`, norm: `bn${place}` };
-}
-
-function kerasShapesOf(spec: ResNetSpec): TensorShape[] {
-  const { convolutions, embeddingWidth } = layersOf(spec);
-  const shapes = convolutions.flatMap((layer): TensorShape[] => {
-    const { conv, norm } = kerasNamesOf(layer);
-    const perChannel = [`${norm}/gamma`, `${norm}/beta`, `${norm}/moving_mean`, `${norm}/moving_variance`];
-    if (spec.convBias) perChannel.push(`${conv}/bias`);
-    return [
-      { name: `${conv}/kernel`, shape: [layer.kernel, layer.kernel, layer.inChannels, layer.outChannels] },
-      ...perChannel.map((name) => ({ name, shape: [layer.outChannels] })),
-    ];
-  });
-  shapes.push(
-    { name: "fc1000/kernel", shape: [embeddingWidth, spec.classes] },
-    { name: "fc1000/bias", shape: [spec.classes] },
-  );
-  return shapes;
-}
-
-function toSource(spec: ResNetSpec, tensors: ReadonlyMap<string, Tensor>): SourceWeights {
-  const dataOf = (name: string) => (tensors.get(name) as Tensor).data;
-  const { convolutions, embeddingWidth } = layersOf(spec);
-  const convs = new Map<string, SourceConv>();
-  for (const layer of convolutions) {
-    const { conv, norm } = kerasNamesOf(layer);
-    convs.set(layer.name, {
-      kernel: outputsFirst(dataOf(`${conv}/kernel`), layer),
-      bias: spec.convBias ? dataOf(`${conv}/bias`) : null,
-      gamma: dataOf(`${norm}/gamma`),
-      beta: dataOf(`${norm}/beta`),
-      mean: dataOf(`${norm}/moving_mean`),
-      variance: dataOf(`${norm}/moving_variance`),
-    });
-  }
-  const fc = { kernel: 1, inChannels: embeddingWidth, outChannels: spec.classes };
-  return { convs, fcWeight: outputsFirst(dataOf("fc1000/kernel"), fc), fcBias: dataOf("fc1000/bias") };
-}
-
-/** From `[k, k, in, out]`, TensorFlow's order, to `[out, in, k, k]`. */
-function outputsFirst(
-  data: Float32Array,
-  { kernel, inChannels, outChannels }: Pick<ConvLayer, "kernel" | "inChannels" | "outChannels">,
-): Float32Array {
-  const area = kernel * kernel;
-  const moved = new Float32Array(data.length);
-  let from = 0;
-  for (let pixel = 0; pixel < area; pixel += 1) {
-    for (let input = 0; input < inChannels; input += 1) {
-      for (let output = 0; output < outChannels; output += 1) {
-        moved[(output * inChannels + input) * area + pixel] = data[from] as number;
-        from += 1;
-      }
-    }
-  }
-  return moved;
 }

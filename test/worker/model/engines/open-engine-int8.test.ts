@@ -3,8 +3,9 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { QuantizedPrecision } from "../../../../src/shared/precision.js";
 import { openDecoder } from "../../../../src/worker/compute/decode.js";
-import { describeModel, findModel } from "../../../../src/worker/model/catalog.js";
+import { findModel } from "../../../../src/worker/model/catalog.js";
 import { cosine } from "../../../../src/worker/model/cosine.js";
+import { describeModel, type ModelDescription } from "../../../../src/worker/model/describe-model.js";
 import type { Engine } from "../../../../src/worker/model/engines/engine.js";
 import { openEngine } from "../../../../src/worker/model/engines/open-engine.js";
 import {
@@ -27,23 +28,29 @@ describe("worker/model/engines/open-engine, int8", function () {
   let float: Engine;
   let shipped: Calibration;
 
-  const open = (precision: QuantizedPrecision, calibration = describeModel("resnet50", precision)) =>
-    openEngine({ ...calibration, engine: "onnx", modelDir: model.modelDir, engineThreads: 2 });
+  const describe = (precision: QuantizedPrecision) => describeModel(tempDir(), "resnet50", precision);
+  const open = async (precision: QuantizedPrecision, described?: ModelDescription) =>
+    openEngine({
+      ...(described ?? (await describe(precision))),
+      engine: "onnx",
+      modelDir: model.modelDir,
+      engineThreads: 2,
+    });
 
   /** Other ranges in a file that is sound by its own digest, as the model that they make. */
   const installed = async (changed: Partial<Calibration>) => {
     const path = join(tempDir(), "int8.json");
     const calibration = { ...shipped, ...changed };
     await writeFile(path, encodeCalibration(calibration));
-    return { ...describeModel("resnet50", "int8"), calibration: path, modelSha256: digestInt8(calibration, "int8") };
+    return { ...(await describe("int8")), calibration: path, modelSha256: digestInt8(calibration, "int8") };
   };
 
   before(async () => {
     model = await resnet50ForTests();
     const { modelDir, modelSha256 } = model;
-    float = await openEngine({ ...describeModel("resnet50"), engine: "onnx", modelDir, modelSha256, engineThreads: 2 });
+    float = await openEngine({ engine: "onnx", modelDir, modelSha256, engineThreads: 2 });
     shipped = await readCalibration(
-      describeModel("resnet50", "int8").calibration as string,
+      (await describeModel(model.cacheDir, "resnet50", "int8")).calibration as string,
       findModel("resnet50").spec,
     );
   });
@@ -55,7 +62,7 @@ describe("worker/model/engines/open-engine, int8", function () {
   ] as const) {
     it(`labels the example photos as fp32 does, with embeddings of cosine ${least} at least, in ${precision}`, async () => {
       const engine = await open(precision);
-      const decoder = openDecoder({ preprocess: describeModel("resnet50").preprocess, maxPixels: 1e8 });
+      const decoder = openDecoder({ preprocess: findModel("resnet50").preprocess, maxPixels: 1e8 });
       try {
         for (const photo of photos) {
           const outcome = await decoder.decode(await readFile(join(projectRoot, "examples/photos", photo)));
@@ -90,13 +97,13 @@ describe("worker/model/engines/open-engine, int8", function () {
 
   it("refuses ranges that do not give the digest asked for", async () => {
     const other = await installed({ ranges: new Map(shipped.ranges).set("stem", [0, 16]) });
-    await assert.rejects(open("int8", { ...other, modelSha256: describeModel("resnet50", "int8").modelSha256 }), {
+    await assert.rejects(open("int8", { ...other, modelSha256: (await describe("int8")).modelSha256 }), {
       code: "MODEL_CORRUPT",
     });
   });
 
   it("does not take the float32 model for int8 where the ranges are missing", async () => {
-    const described = describeModel("resnet50", "int8");
+    const described = await describe("int8");
     await assert.rejects(open("int8", { ...described, calibration: null }), { code: "MODEL_CORRUPT" });
     await assert.rejects(open("int8", { ...described, calibration: join(tempDir(), "none.json") }), {
       code: "MODEL_CORRUPT",

@@ -2,13 +2,14 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import sharp from "sharp";
-import { describeModel, loadLabels } from "../../../../src/worker/model/catalog.js";
+import { findModel } from "../../../../src/worker/model/catalog.js";
 import type { Engine } from "../../../../src/worker/model/engines/engine.js";
 import { openEngine } from "../../../../src/worker/model/engines/open-engine.js";
+import { loadLabels } from "../../../../src/worker/model/known-models.js";
 import { type TopK, topK } from "../../../../src/worker/model/top-k.js";
 import { resnet50ForTests, type TestModel } from "../../../support/model.js";
 
-const { preprocess } = describeModel("resnet50");
+const { preprocess } = findModel("resnet50");
 const repository = new URL("../../../../../", import.meta.url);
 const labelled = new URL("../shared/photos-labelled/", repository);
 
@@ -41,14 +42,8 @@ describe("worker/model/engines/open-engine", function () {
   before(async () => {
     model = await resnet50ForTests();
     const { modelDir, modelSha256 } = model;
-    engine = await openEngine({
-      ...describeModel("resnet50"),
-      engine: "onnx",
-      modelDir,
-      modelSha256,
-      engineThreads: 2,
-    });
-    labels = await loadLabels("resnet50");
+    engine = await openEngine({ engine: "onnx", modelDir, modelSha256, engineThreads: 2 });
+    labels = await loadLabels(model.cacheDir, findModel("resnet50"));
   });
   after(() => engine?.close());
 
@@ -92,7 +87,6 @@ describe("worker/model/engines/open-engine", function () {
 
   it("refuses a digest that the cached weights do not have", async () => {
     const opening = openEngine({
-      ...describeModel("resnet50"),
       engine: "onnx",
       modelDir: model.modelDir,
       modelSha256: "f".repeat(64),

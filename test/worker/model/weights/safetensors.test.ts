@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { decodeSafetensors, encodeSafetensors } from "../../../../src/worker/model/weights/safetensors.js";
+import fc from "fast-check";
+import {
+  decodeSafetensors,
+  encodeSafetensors,
+  readSafetensors,
+} from "../../../../src/worker/model/weights/safetensors.js";
 
 const tensors = [
   { name: "b", shape: [2, 3], data: Float32Array.of(1, 2, 3, 4, 5, 6) },
@@ -43,12 +48,48 @@ describe("worker/model/weights/safetensors", () => {
 
   it("refuses other types, overlaps, and a header that claims too much", () => {
     const entry = { dtype: "F32", shape: [1], data_offsets: [0, 4] };
-    assert.throws(() => decodeSafetensors(fileWith({ a: { ...entry, dtype: "F16" } }, 4)), /tensor a is F16/);
+    assert.throws(
+      () => decodeSafetensors(fileWith({ a: { ...entry, dtype: "F16", shape: [2] } }, 4)),
+      /tensor a is F16/,
+    );
     assert.throws(
       () => decodeSafetensors(fileWith({ a: entry, b: entry }, 4)),
       /tensor b has offsets 0 to 4, expected 4 to 8/,
     );
     assert.throws(() => decodeSafetensors(new Uint8Array(16).fill(0xff)), /the header claims/);
+  });
+
+  it("refuses a header that is no table of tensors, naming the entry", () => {
+    for (const entry of [
+      null,
+      4,
+      {},
+      { dtype: "F32", shape: [-1], data_offsets: [0, 4] },
+      { dtype: "F32", shape: [1] },
+    ])
+      assert.throws(() => readSafetensors(fileWith({ a: entry }, 4)), /entry of tensor a is not one of/);
+    assert.throws(() => readSafetensors(fileWith([], 0)), /header is not a JSON object/);
+    const alien = { dtype: "F8_E4M3", shape: [4], data_offsets: [0, 4] };
+    assert.throws(() => readSafetensors(fileWith({ a: alien }, 4)), /tensor a is of the unknown type F8_E4M3/);
+  });
+
+  it("gives tensors or an Error for any change of its header, and never more bytes than the file has", () => {
+    const change = fc.record({ at: fc.nat(150), byte: fc.nat(255) });
+    fc.assert(
+      fc.property(fc.array(change, { minLength: 1, maxLength: 4 }), (changes) => {
+        const file = encode();
+        for (const { at, byte } of changes) file[at] = byte;
+        try {
+          assert.ok(readSafetensors(file).reduce((sum, { bytes }) => sum + bytes.length, 0) <= file.length);
+        } catch (error) {
+          assert.ok(
+            error instanceof Error && !(error instanceof RangeError || error instanceof TypeError),
+            String(error),
+          );
+        }
+      }),
+      { numRuns: 3_000, seed: 9 },
+    );
   });
 
   it("skips the metadata that other writers add", () => {

@@ -1,0 +1,181 @@
+/**
+ * `node dist/bench/parity/parity.js DIR`: our import, engine and preprocessing against PyTorch and torchvision, whose numbers
+ * `reference.py` left in DIR. Prints one JSON object; exit status 1 where logits or embeddings are further apart than is
+ * allowed.
+ */
+import { Buffer } from "node:buffer";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { findPlaces } from "../../src/library/places.js";
+import { type Decoder, openDecoder } from "../../src/worker/compute/decode.js";
+import type { DecodedImage } from "../../src/worker/compute/protocol.js";
+import { findModel, type Model } from "../../src/worker/model/catalog.js";
+import type { Engine } from "../../src/worker/model/engines/engine.js";
+import { openEngine } from "../../src/worker/model/engines/open-engine.js";
+import { importModel } from "../../src/worker/model/import.js";
+import { modelDirectory } from "../../src/worker/model/store.js";
+
+const allowed = { logitDifference: 1e-3, cosine: 0.99999 };
+const squareBytes = 224 * 224 * 3;
+const batchSize = 4;
+
+interface Reference {
+  readonly photos: readonly string[];
+  readonly compared: number;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+const [directory] = process.argv.slice(2);
+if (directory === undefined) {
+  console.error("Usage: node dist/bench/parity/parity.js DIR, where bench/parity/reference.py has written to DIR");
+  process.exit(2);
+}
+const reference: Reference = JSON.parse(await readFile(join(directory, "reference.json"), "utf8"));
+const squares = new Uint8Array(await readFile(join(directory, "squares.u8")));
+const cacheDir = await mkdtemp(join(tmpdir(), "lm-parity-"));
+try {
+  const pth = await compareWeights("random.pth", squares, reference);
+  const safetensors = await compareWeights("random.safetensors", squares, reference);
+  const preprocessing = await comparePreprocessing(squares, reference);
+  console.log(JSON.stringify({ versions: reference.versions, pth, safetensors, preprocessing }, null, 2));
+  const isApart = ({ largestLogitDifference: difference, leastLogitCosine, leastEmbeddingCosine }: typeof pth) =>
+    !(difference <= allowed.logitDifference && Math.min(leastLogitCosine, leastEmbeddingCosine) >= allowed.cosine);
+  if ([pth, safetensors].some(isApart)) process.exitCode = 1;
+} finally {
+  await rm(cacheDir, { recursive: true, force: true });
+}
+
+/** The same squares through PyTorch and through our `onnx` engine, the weights having come through our importer. */
+async function compareWeights(file: string, pixels: Uint8Array, { compared }: Reference) {
+  const name = file.replace(".", "-");
+  const { model } = await importModel({ cacheDir, name, path: join(directory as string, file) });
+  const logits = await floatsOf("logits.f32");
+  const embeddings = await floatsOf("embeddings.f32");
+  const ours = await infer(model, cacheDir, pixels.subarray(0, compared * squareBytes));
+  const { classes } = model.spec;
+  const width = embeddings.length / compared;
+  const rows = Array.from({ length: compared }, (_, image) => image);
+  const logitCosines = rows.map((image) => cosine(row(logits, image, classes), row(ours.logits, image, classes)));
+  const embeddingCosines = rows.map((image) =>
+    cosine(row(embeddings, image, width), row(ours.embeddings, image, width)),
+  );
+  return {
+    images: compared,
+    modelSha256: model.modelSha256,
+    largestLogit: logits.reduce((largest, logit) => Math.max(largest, Math.abs(logit)), 0),
+    largestLogitDifference: logits.reduce(
+      (most, logit, i) => Math.max(most, Math.abs(logit - (ours.logits[i] as number))),
+      0,
+    ),
+    leastLogitCosine: Math.min(...logitCosines),
+    leastEmbeddingCosine: Math.min(...embeddingCosines),
+    top1Agreement:
+      rows.filter((i) => best(row(logits, i, classes)) === best(row(ours.logits, i, classes))).length / compared,
+  };
+}
+
+interface PhotoComparison {
+  readonly photo: string;
+  /** Whether the resize enlarges the photo. */
+  readonly isEnlarged: boolean;
+  readonly pixelDifference: number;
+  readonly embeddingCosine: number;
+  readonly hasSameTop1: boolean;
+}
+
+/** torchvision's squares and ours, by pixel, and by what the real `resnet50` says of them. */
+async function comparePreprocessing(theirs: Uint8Array, { photos }: Reference) {
+  const model = findModel("resnet50");
+  const { preprocess, spec } = model;
+  const decoder = openDecoder({ preprocess, maxPixels: 100_000_000 });
+  const decoded = [];
+  for (const photo of photos) decoded.push(await decode(decoder, photo));
+  const ours = new Uint8Array(Buffer.concat(decoded.map(({ pixels }) => pixels)));
+  const [a, b] = [await infer(model, findPlaces().cacheDir, theirs), await infer(model, findPlaces().cacheDir, ours)];
+  const width = a.embeddings.length / photos.length;
+  const compared = decoded.map(
+    (image, i): PhotoComparison => ({
+      photo: photos[i]?.split("/").at(-1) ?? "",
+      isEnlarged: Math.min(image.width, image.height) < preprocess.shortestSide,
+      pixelDifference: meanDifference(row(theirs, i, squareBytes), image.pixels),
+      embeddingCosine: cosine(row(a.embeddings, i, width), row(b.embeddings, i, width)),
+      hasSameTop1: best(row(a.logits, i, spec.classes)) === best(row(b.logits, i, spec.classes)),
+    }),
+  );
+  return {
+    all: summarise(compared),
+    shrunk: summarise(compared.filter(({ isEnlarged }) => !isEnlarged)),
+    enlarged: summarise(compared.filter(({ isEnlarged }) => isEnlarged)),
+  };
+}
+
+function summarise(compared: readonly PhotoComparison[]) {
+  const sorted = compared.toSorted((x, y) => y.pixelDifference - x.pixelDifference);
+  const mean = (value: (each: PhotoComparison) => number) =>
+    compared.reduce((sum, each) => sum + value(each), 0) / compared.length;
+  return {
+    images: compared.length,
+    meanPixelDifference: mean(({ pixelDifference }) => pixelDifference),
+    medianPixelDifference: sorted[Math.floor(sorted.length / 2)]?.pixelDifference,
+    worst: sorted.slice(0, 3).map(({ photo, pixelDifference }) => `${photo} ${pixelDifference.toFixed(2)}`),
+    top1Agreement: mean(({ hasSameTop1 }) => Number(hasSameTop1)),
+    meanEmbeddingCosine: mean(({ embeddingCosine }) => embeddingCosine),
+    leastEmbeddingCosine: Math.min(...compared.map(({ embeddingCosine }) => embeddingCosine)),
+  };
+}
+
+async function decode(decoder: Decoder, photo: string): Promise<DecodedImage> {
+  const outcome = await decoder.decode(await readFile(photo));
+  if (!outcome.ok) throw new Error(`${photo}: ${outcome.failure.message}`);
+  return outcome.value;
+}
+
+async function infer({ name, modelSha256 }: Model, cache: string, pixels: Uint8Array) {
+  const modelDir = modelDirectory(cache, name);
+  const engine: Engine = await openEngine({ engine: "onnx", modelDir, modelSha256, engineThreads: 2 });
+  const count = pixels.length / squareBytes;
+  const logits = new Float32Array(count * engine.classes);
+  const embeddings = new Float32Array(count * engine.embeddingWidth);
+  try {
+    for (let start = 0; start < count; start += batchSize) {
+      const n = Math.min(batchSize, count - start);
+      const output = await engine.infer(pixels.slice(start * squareBytes, (start + n) * squareBytes), n);
+      logits.set(output.logits, start * engine.classes);
+      embeddings.set(output.embeddings, start * engine.embeddingWidth);
+    }
+    return { logits, embeddings };
+  } finally {
+    await engine.close();
+  }
+}
+
+async function floatsOf(file: string): Promise<Float32Array> {
+  const bytes = new Uint8Array(await readFile(join(directory as string, file)));
+  return new Float32Array(bytes.buffer);
+}
+
+function row<T extends Float32Array | Uint8Array>(data: T, index: number, length: number): T {
+  return data.subarray(index * length, (index + 1) * length) as T;
+}
+
+function best(logits: Float32Array): number {
+  return logits.reduce((top, logit, index) => (logit > (logits[top] as number) ? index : top), 0);
+}
+
+function cosine(a: Float32Array, b: Float32Array): number {
+  let [dot, aa, bb] = [0, 0, 0];
+  for (const [index, value] of a.entries()) {
+    const other = b[index] as number;
+    dot += value * other;
+    aa += value * value;
+    bb += other * other;
+  }
+  return dot / Math.sqrt(aa * bb);
+}
+
+function meanDifference(a: Uint8Array, b: Uint8Array): number {
+  let sum = 0;
+  for (const [index, value] of a.entries()) sum += Math.abs(value - (b[index] as number));
+  return sum / a.length;
+}

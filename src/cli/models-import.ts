@@ -1,0 +1,152 @@
+/** `labelmill models import|init|rm`: models of the user's own in the cache. Parses flags; `worker/model` does the work. */
+import { resolve } from "node:path";
+import { type Command, Option } from "commander";
+import { findPlaces } from "../library/places.js";
+import { LabelmillError } from "../shared/errors.js";
+import { importModel } from "../worker/model/import.js";
+import { type Architecture, architectures, initModel } from "../worker/model/init.js";
+import type { InstalledModel } from "../worker/model/install.js";
+import { resolveModel } from "../worker/model/known-models.js";
+import { type Preprocess, preprocessSha256 } from "../worker/model/preprocess.js";
+import type { StridePlacement } from "../worker/model/spec.js";
+import { removeModel } from "../worker/model/store.js";
+import { addFlags, resolveFlags } from "./flags.js";
+import { openTerminal, type Terminal } from "./terminal.js";
+
+const importHelp = `
+PATH is a safetensors file, a file of torch.save (.pth, .pt, .bin; its state_dict, nothing in it is run), or the directory of a
+TensorFlow.js layers model. Tensor names are those of torchvision, timm, Hugging Face transformers or Keras.
+
+--mean and --std are for pixels of 0 to 255, in the order of --channel-order: torchvision's 0.485 is 123.675 here.`;
+
+interface ImportFlags extends Record<string, unknown> {
+  readonly name: string;
+  readonly labels?: string;
+  readonly stride?: StridePlacement;
+  readonly epsilon?: string;
+  readonly mean?: string;
+  readonly std?: string;
+  readonly channelOrder?: Preprocess["channelOrder"];
+  readonly shortestSide?: string;
+  readonly kernel?: Preprocess["kernel"];
+}
+
+interface InitFlags extends Record<string, unknown> {
+  readonly name: string;
+  readonly seed: string;
+}
+
+/** Adds them to `labelmill models`. */
+export function registerModelsImport(models: Command): void {
+  const usual = "(default: torchvision's, or Keras's for its names)";
+  addFlags(models.command("import"), "models")
+    .description("bring a ResNet of your own into the cache: bottleneck blocks, as in ResNet-50, 101 and 152")
+    .argument("<path>", "weights")
+    .requiredOption("--name <name>", "what the model is to be called")
+    .option("--labels <file>", "one label a line (default: ImageNet's for 1,000 classes, else class_0, class_1, …)")
+    .addOption(choice("--stride <place>", `where stages halve the resolution ${usual}`, ["first-1x1", "3x3"]))
+    .option("--epsilon <x>", "of batch norm (default: 1e-5, or 0.001 for Keras's names)")
+    .option("--mean <a,b,c>", `subtracted from pixels of 0 to 255 ${usual}`)
+    .option("--std <a,b,c>", `what they are divided by then ${usual}`)
+    .addOption(choice("--channel-order <order>", `of the model's input ${usual}`, ["RGB", "BGR"]))
+    .option("--shortest-side <n>", "resize to this before the centre 224 x 224 is cut out (default: 256)")
+    .addOption(choice("--kernel <name>", "of the resize (default: linear)", ["linear", "cubic", "lanczos3"]))
+    .addHelpText("after", importHelp)
+    .action(importCommand);
+  addFlags(models.command("init"), "models")
+    .description("make an untrained ResNet, distributed as PyTorch's resnet50(weights=None); not PyTorch's numbers")
+    .addArgument(models.createArgument("<architecture>", "which").choices(architectures))
+    .requiredOption("--name <name>", "what the model is to be called")
+    .requiredOption("--seed <n>", "the same seed gives the same weights")
+    .action(initCommand);
+  addFlags(models.command("rm"), "models")
+    .description("remove a model from the cache")
+    .argument("<name>", "model")
+    .action(removeCommand);
+}
+
+function choice(flag: string, description: string, values: readonly string[]): Option {
+  return new Option(flag, description).choices(values);
+}
+
+async function importCommand(path: string, flags: ImportFlags): Promise<void> {
+  const { name, labels, stride, epsilon, mean, std, channelOrder, shortestSide, kernel, ...others } = flags;
+  const options = await resolveFlags(others);
+  const { cacheDir, cwd } = findPlaces(options.cacheDir);
+  const preprocess: Partial<Preprocess> = {
+    ...(mean !== undefined && { mean: parseTriple("mean", mean) }),
+    ...(std !== undefined && { std: parseTriple("std", std) }),
+    ...(channelOrder !== undefined && { channelOrder }),
+    ...(shortestSide !== undefined && { shortestSide: parseInteger("shortest-side", shortestSide, 224, 4096) }),
+    ...(kernel !== undefined && { kernel }),
+  };
+  const installed = await importModel({
+    cacheDir,
+    name,
+    path: resolve(cwd, path),
+    labelsPath: labels === undefined ? undefined : resolve(cwd, labels),
+    stridePlacement: stride,
+    batchNormEpsilon: epsilon === undefined ? undefined : parseEpsilon(epsilon),
+    preprocess,
+  });
+  printInstalled(openTerminal(options), installed);
+}
+
+async function initCommand(architecture: Architecture, { name, seed, ...flags }: InitFlags): Promise<void> {
+  const options = await resolveFlags(flags);
+  const { cacheDir } = findPlaces(options.cacheDir);
+  const parsed = parseInteger("seed", seed, 0, 2 ** 32 - 1);
+  printInstalled(openTerminal(options), await initModel({ cacheDir, name, architecture, seed: parsed }));
+}
+
+async function removeCommand(name: string, flags: Record<string, unknown>): Promise<void> {
+  const options = await resolveFlags(flags);
+  const { cacheDir } = findPlaces(options.cacheDir);
+  const isRemoved = await removeModel(cacheDir, name);
+  // Of a name that nothing has, this throws.
+  if (!isRemoved) await resolveModel(cacheDir, name);
+  openTerminal(options).print(isRemoved ? `${name} removed from ${cacheDir}` : `${name} is not in ${cacheDir}`);
+}
+
+function printInstalled(terminal: Terminal, { modelDir, model }: InstalledModel): void {
+  const { name, title, spec, preprocess, modelSha256 } = model;
+  const { shortestSide, cropSize, kernel, channelOrder, mean, std } = preprocess;
+  const rounded = (numbers: readonly number[]) => numbers.map((number) => Number(number.toFixed(3))).join(", ");
+  terminal.print(
+    [
+      `${name}: ${title}; ${spec.classes} classes, stride in the ${spec.stridePlacement}`,
+      `  preprocessing ${preprocessSha256(preprocess).slice(0, 8)}: shortest side ${shortestSide} (${kernel}), centre ${cropSize}, ${channelOrder}, mean ${rounded(mean)}, std ${rounded(std)}`,
+      `  digest ${modelSha256}`,
+      `  in ${modelDir}; use it with --model ${name}`,
+    ].join("\n"),
+  );
+}
+
+/** Numbers for pixels of 0 to 1, as torchvision's code has them, would silently give nonsense. */
+function parseTriple(option: "mean" | "std", text: string): [number, number, number] {
+  const numbers = text.split(",").map((part) => (part.trim() === "" ? Number.NaN : Number(part)));
+  const [a = Number.NaN, b = Number.NaN, c = Number.NaN] = numbers;
+  const triple: [number, number, number] = [a, b, c];
+  const isForUnitPixels = triple.every((number) => number > 0 && number < 1);
+  const isUsable =
+    numbers.length === 3 && triple.every(Number.isFinite) && (option === "mean" || Math.min(a, b, c) > 0);
+  if (isUsable && !isForUnitPixels) return triple;
+  const range = option === "std" ? ", above 0" : "";
+  throw invalid(option, `three numbers for pixels of 0 to 255${range} (those for pixels of 0 to 1, times 255)`, text);
+}
+
+function parseInteger(option: string, text: string, min: number, max: number): number {
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= min && value <= max) return value;
+  throw invalid(option, `an integer from ${min} to ${max}`, text);
+}
+
+function parseEpsilon(text: string): number {
+  const value = text.trim() === "" ? Number.NaN : Number(text);
+  if (value > 0 && value < 1) return value;
+  throw invalid("epsilon", "a number above 0 and below 1", text);
+}
+
+function invalid(option: string, expected: string, value: string): LabelmillError {
+  return new LabelmillError("OPTION_INVALID", { option, expected, value, from: "flag" });
+}

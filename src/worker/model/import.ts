@@ -1,0 +1,108 @@
+/**
+ * `models import`: brings a user's ResNet into the cache, as a model that runs name. What the file says is detected, what
+ * no file says (stride, epsilon, preprocessing) is the usual of the library that names its tensors so, unless given.
+ * Nothing is kept of a file that does not fit.
+ */
+import { readFile } from "node:fs/promises";
+import { basename } from "node:path";
+import { LabelmillError, messageOf } from "../../shared/errors.js";
+import { findModel } from "./catalog.js";
+import { architectureOf, defaultLabels, type InstalledModel, installModel, requireFreeName } from "./install.js";
+import { type Preprocess, torchvisionPreprocess } from "./preprocess.js";
+import type { ResNetSpec, StridePlacement } from "./spec.js";
+import { detectSpec, type Undetectable } from "./weights/detect-spec.js";
+import { foldWeights } from "./weights/fold.js";
+import { keras, type Naming } from "./weights/naming.js";
+import { toSource } from "./weights/source.js";
+import type { FoldedWeights } from "./weights/tensor.js";
+import { readWeightFile } from "./weights/weight-file.js";
+
+export interface ImportOptions {
+  readonly cacheDir: string;
+  /** What the model is to be called. */
+  readonly name: string;
+  /** A safetensors file, a file of torch.save, or the directory of a TensorFlow.js layers model. */
+  readonly path: string;
+  /** A text file with one label a line. @default ImageNet's for 1,000 classes, else `class_0`, `class_1`, … */
+  readonly labelsPath?: string | undefined;
+  /** @default "3x3", but "first-1x1" for Keras's names */
+  readonly stridePlacement?: StridePlacement | undefined;
+  /** @default 1e-5, but 0.001 for Keras's names */
+  readonly batchNormEpsilon?: number | undefined;
+  /** @default torchvision's, but Keras's for its names */
+  readonly preprocess?: Partial<Omit<Preprocess, "cropSize">>;
+}
+
+/** The input of the compute child is of this size. */
+const inputSize = 224;
+
+/**
+ * Imports a model. Throws MODEL_NAME; MODEL_INVALID, naming the path and the tensor, entry or byte; OPTION_INVALID for
+ * labels that do not fit.
+ */
+export async function importModel(options: ImportOptions): Promise<InstalledModel> {
+  const { cacheDir, name, path } = options;
+  await requireFreeName(cacheDir, name);
+  const { spec, weights, naming, sha256 } = await readWeights(options);
+  const labels = options.labelsPath === undefined ? defaultLabels(spec) : await readLabels(options.labelsPath, spec);
+  return installModel(cacheDir, {
+    name,
+    title: `${architectureOf(spec)}, from ${basename(path)}`,
+    spec,
+    preprocess: { ...usualPreprocess(naming), ...options.preprocess },
+    labels,
+    source: basename(path),
+    sourceSha256: sha256,
+    weights,
+  });
+}
+
+interface ReadWeights {
+  readonly spec: ResNetSpec;
+  readonly weights: FoldedWeights;
+  readonly naming: Naming;
+  readonly sha256: string;
+}
+
+async function readWeights({ path, stridePlacement, batchNormEpsilon }: ImportOptions): Promise<ReadWeights> {
+  try {
+    const { naming, tensors, sha256 } = await readWeightFile(path);
+    const usual = usualSpec(naming);
+    const spec = detectSpec(tensors, naming, {
+      inputSize,
+      stridePlacement: stridePlacement ?? usual.stridePlacement,
+      batchNormEpsilon: batchNormEpsilon ?? usual.batchNormEpsilon,
+    });
+    return { spec, weights: foldWeights(spec, toSource(spec, naming, tensors)), naming, sha256 };
+  } catch (error) {
+    throw new LabelmillError("MODEL_INVALID", { name: path, reason: messageOf(error) }, { cause: error });
+  }
+}
+
+function usualSpec(naming: Naming): Omit<Undetectable, "inputSize"> {
+  if (naming === keras) return findModel("resnet50").spec;
+  // "v1.5", as torchvision, timm and transformers build it; torch.nn.BatchNorm2d's default epsilon.
+  return { stridePlacement: "3x3", batchNormEpsilon: 1e-5 };
+}
+
+function usualPreprocess(naming: Naming): Preprocess {
+  return naming === keras ? findModel("resnet50").preprocess : torchvisionPreprocess;
+}
+
+async function readLabels(path: string, { classes }: ResNetSpec): Promise<readonly string[]> {
+  const refuse = (found: string, cause?: unknown) => {
+    const expected = `a text file of ${classes} labels, one a line`;
+    return new LabelmillError("OPTION_INVALID", { option: "labels", expected, value: path, from: found }, { cause });
+  };
+  const text = await readFile(path, "utf8").catch((error: unknown) => {
+    throw refuse(messageOf(error), error);
+  });
+  const labels = text
+    .replace(/^\uFEFF/, "")
+    .replace(/\r?\n$/, "")
+    .split(/\r?\n/);
+  const blank = labels.findIndex((label) => label.trim() === "");
+  if (blank >= 0) throw refuse(`line ${blank + 1} is empty`);
+  if (labels.length !== classes) throw refuse(`it has ${labels.length} lines`);
+  return labels;
+}
