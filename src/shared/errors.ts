@@ -181,7 +181,7 @@ export const errorTable = {
     "The weights have not been fetched on this machine.",
   ),
   MODEL_CORRUPT: failed(
-    "The model {name} is damaged ({reason}); {remedy}",
+    "The cached model {name} is damaged ({reason}); {remedy}",
     "The digest of the cached weights is not the one that was pinned when they were imported, or that of the int8 ranges is not the one that was pinned when they were measured.",
   ),
   MODEL_NOT_QUANTIZED: failed(

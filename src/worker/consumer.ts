@@ -236,14 +236,23 @@ async function serveTaken({ run, taken }: NextChunk, context: ServeContext): Pro
       log.error(error.message, about);
       await acknowledge();
     } else {
-      await taken
-        .giveBack()
-        .catch((e: unknown) => log.warn("could not give a chunk back", { ...about, error: messageOf(e) }));
-      if (error instanceof GivenBack) log.info("gave a chunk back", about);
-      else leave(error);
+      const isBack = await giveBack(taken, log, about);
+      if (!(error instanceof GivenBack)) leave(error);
+      else if (isBack) log.info("gave a chunk back", about);
     }
   } finally {
     lock.release();
+  }
+}
+
+/** Whether the chunk waits in the queue again. Where it does not, others get it when its lock runs out. */
+async function giveBack(taken: TakenChunk, log: Log, about: object): Promise<boolean> {
+  try {
+    await taken.giveBack();
+    return true;
+  } catch (error) {
+    log.warn("could not give a chunk back", { ...about, error: messageOf(error) });
+    return false;
   }
 }
 

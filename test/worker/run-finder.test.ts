@@ -55,7 +55,10 @@ describe("worker/run-finder", () => {
     await consumer.drain(1_000);
     assert.equal(reasons.length, 3, String(reasons));
     const text = reasons.join("\n");
-    assert.match(text, /it needs model resnet50 in int8 with digest f{64}, this worker has fp32 with digest/);
+    assert.match(
+      text,
+      /it needs model resnet50 in int8 with digest f{64}, this worker has resnet50 in fp32 with digest/,
+    );
     assert.match(text, /its source \/images is not below an --allow-root/);
     assert.match(text, /no readable run\.json/);
   });
