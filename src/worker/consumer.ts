@@ -16,7 +16,7 @@ import { isCode, messageOf } from "../shared/errors.js";
 import { type ChunkRef, parseChunkRef } from "../shared/job.js";
 import type { Log } from "../shared/log.js";
 import type { Outages } from "../shared/outages.js";
-import { isRefusal } from "../shared/redis.js";
+import { keepLock, LockLost } from "./chunk-lock.js";
 import type { RunQueue, TakenChunk } from "./run-queue.js";
 
 /** One worker's turn at a chunk. */
@@ -199,8 +199,6 @@ function createScheduler(findRuns: () => Promise<readonly ServedRun[]>, isInHand
 class Stopped extends Error {}
 /** The consumer ends before the chunk is done, which goes back. */
 class GivenBack extends Error {}
-/** The lock of a chunk is gone, so its work is no longer ours. */
-class LockLost extends Error {}
 const lockLostMessage = "lost the lock of a chunk; its next owner does it";
 const redisSilentMessage = "Redis does not answer; the chunks in hand go to others when their locks run out";
 
@@ -254,29 +252,6 @@ async function giveBack(taken: TakenChunk, log: Log, about: object): Promise<boo
     log.warn("could not give a chunk back", { ...about, error: messageOf(error) });
     return false;
   }
-}
-
-/** Renews a lock three times in its lifetime until released; its signal aborts when the lock is lost. */
-function keepLock(taken: TakenChunk, lockMs: number, log: Log): { signal: AbortSignal; release(): void } {
-  const lost = new AbortController();
-  let renewedMs = Date.now();
-  const renew = async () => {
-    try {
-      if (!(await taken.renewLock())) return lost.abort(new LockLost());
-      renewedMs = Date.now();
-    } catch (error) {
-      // A Redis that refuses lets nobody else take the chunk either; the log has it already, from whoever waits for it.
-      if (isRefusal(error)) {
-        renewedMs = Date.now();
-        return;
-      }
-      log.warn("could not renew the lock of a chunk", { jobId: taken.jobId, error: messageOf(error) });
-      if (Date.now() - renewedMs > lockMs) lost.abort(new LockLost());
-    }
-  };
-  // A chunk that a silent Redis never takes back must not keep the process alive.
-  const timer = setInterval(() => void renew(), lockMs / 3).unref();
-  return { signal: lost.signal, release: () => clearInterval(timer) };
 }
 
 function whenAborted(signal: AbortSignal): Promise<void> {
