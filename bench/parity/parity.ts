@@ -11,6 +11,7 @@ import { findPlaces } from "../../src/library/places.js";
 import { type Decoder, openDecoder } from "../../src/worker/compute/decode.js";
 import type { DecodedImage } from "../../src/worker/compute/protocol.js";
 import { findModel, type Model } from "../../src/worker/model/catalog.js";
+import { cosine } from "../../src/worker/model/cosine.js";
 import type { Engine } from "../../src/worker/model/engines/engine.js";
 import { openEngine } from "../../src/worker/model/engines/open-engine.js";
 import { importModel } from "../../src/worker/model/import.js";
@@ -161,17 +162,6 @@ function row<T extends Float32Array | Uint8Array>(data: T, index: number, length
 
 function best(logits: Float32Array): number {
   return logits.reduce((top, logit, index) => (logit > (logits[top] as number) ? index : top), 0);
-}
-
-function cosine(a: Float32Array, b: Float32Array): number {
-  let [dot, aa, bb] = [0, 0, 0];
-  for (const [index, value] of a.entries()) {
-    const other = b[index] as number;
-    dot += value * other;
-    aa += value * value;
-    bb += other * other;
-  }
-  return dot / Math.sqrt(aa * bb);
 }
 
 function meanDifference(a: Uint8Array, b: Uint8Array): number {

@@ -7,18 +7,10 @@ import { buildObservedModel } from "../../../../src/worker/model/int8/observed-g
 import type { Preprocess } from "../../../../src/worker/model/preprocess.js";
 import { layersOf, type ResNetSpec } from "../../../../src/worker/model/spec.js";
 import { foldWeights } from "../../../../src/worker/model/weights/fold.js";
+import { bgr, rgb } from "../../../support/definition.js";
 import { naiveInt8 } from "../../../support/naive-int8.js";
 import { randomNumbers, randomSource, tinySpec } from "../../../support/tiny-resnet.js";
 
-const bgr: Preprocess = {
-  shortestSide: 32,
-  cropSize: 32,
-  kernel: "linear",
-  channelOrder: "BGR",
-  mean: [103.939, 116.779, 123.68],
-  std: [1, 1, 1],
-};
-const rgb: Preprocess = { ...bgr, channelOrder: "RGB", mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375] };
 const imageBytes = 32 * 32 * 3;
 const count = 3;
 const pixels = Uint8Array.from(randomNumbers(count * imageBytes, 99), (value) => Math.floor((value + 1) * 127.9));
