@@ -26,7 +26,7 @@ async function quantizeCommand(name: string, { calibrate, json, ...flags }: Reco
     `${name} measured on ${images} images${failed === 0 ? "" : ` (${failed} could not be used)`}: int8 against fp32 on them`,
     `  cosine of the embeddings ${cosineMean.toFixed(4)} on average, ${cosineLeast.toFixed(4)} at least`,
     `  same first label for ${(100 * top1Agreement).toFixed(1)} %`,
-    `Ranges in ${path} (remove the file to return to the package's); int8 digest ${modelSha256}`,
+    `Ranges in ${path}, in use until the file is removed; int8 digest ${modelSha256}`,
   ];
   terminal.print(json === true ? JSON.stringify(report) : text.join("\n"));
 }
