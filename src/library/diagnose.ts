@@ -5,7 +5,7 @@
 import { execFile } from "node:child_process";
 import { availableParallelism, totalmem } from "node:os";
 import { promisify } from "node:util";
-import { LabelmillError } from "../shared/errors.js";
+import { LabelmillError, messageOf } from "../shared/errors.js";
 import { findServer } from "../shared/private-redis.js";
 import { redactUrl } from "../shared/redis.js";
 import { listServers, type RegisteredServer } from "../shared/server-registry.js";
