@@ -6,7 +6,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { LabelmillError, messageOf } from "../../shared/errors.js";
 import { chooseEngine } from "../model/engine-choice.js";
 import type { Engine } from "../model/engines/engine.js";
-import { openEngine, whyUnavailable } from "../model/engines/open-engine.js";
+import { openEngine, probeCuda, whyUnavailable } from "../model/engines/open-engine.js";
 import { topK } from "../model/top-k.js";
 import type { BatchInput, BatchOutput, EngineThreadSettings, FromEngineThread } from "./engine-client.js";
 import { inputBytes } from "./protocol.js";
@@ -26,7 +26,7 @@ function postFatal(thrown: unknown): void {
 
 async function start(): Promise<void> {
   const started = performance.now();
-  const choice = await chooseEngine(settings.engine, whyUnavailable);
+  const choice = await chooseEngine(settings.engine, { whyNot: whyUnavailable, probeCuda });
   const engine = await openEngine({ ...settings, engine: choice.engine });
   // One image that is known to be good: what fails later fails on the strength of a working engine.
   await runBatch(engine, { pixels: new ArrayBuffer(inputBytes), topK: [1] });
