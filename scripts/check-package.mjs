@@ -10,7 +10,7 @@ import { root, runScript, StepError } from "./step.mjs";
 
 /** What may be in the package: compiled product, its data, papers. */
 const allowed =
-  /^(package\.json|README\.md|CHANGELOG\.md|LICENSE|assets\/.+|examples\/photos\/.+|dist\/src\/.+\.(js|d\.ts))$/;
+  /^(package\.json|README\.md|CHANGELOG\.md|LICENSE|assets\/.+|examples\/photos\/.+|scripts\/(build-tensorflow|step)\.mjs|dist\/src\/.+\.(js|d\.ts))$/;
 
 async function main() {
   const project = mkdtempSync(join(tmpdir(), "labelmill-pack-"));
@@ -27,6 +27,7 @@ async function main() {
       "examples/photos/chelsea.png",
       "dist/src/cli/main.js",
       "dist/src/library/index.d.ts",
+      "scripts/build-tensorflow.mjs",
     ]) {
       if (!names.includes(name)) throw new StepError(`The package lacks ${name}.`);
     }

@@ -9,11 +9,11 @@ import { messageOf } from "../shared/errors.js";
 import { type ComparedEngine, compareEngines, type EngineComparison, isSound } from "../worker/compare-engines.js";
 import { computeSettings } from "../worker/compute-settings.js";
 import { describeModel } from "../worker/model/describe-model.js";
-import { chooseEngine, type EngineChoice } from "../worker/model/engine-choice.js";
+import { chooseEngine, type EngineChoice, type EngineProbes } from "../worker/model/engine-choice.js";
 import { loadLabels, resolveModel } from "../worker/model/known-models.js";
 import type { CallContext } from "./context.js";
 import type { Finding } from "./finding.js";
-import { findGpu } from "./gpu-devices.js";
+import { findGpu, isNvidia } from "./gpu-devices.js";
 import { examplePhotos, usualEngines } from "./verify-model.js";
 
 /** The cat comes first: its label is the proof. Twice the four, so that batches have their usual size. */
@@ -28,8 +28,7 @@ export async function diagnoseEngines(context: CallContext): Promise<Finding[]> 
     const comparison = await compareHere(context);
     const { absent } = comparison;
     const { cacheDir } = context.places;
-    const whyNot = async (engine: EngineName) => absent.find(({ asked }) => asked === engine)?.reason ?? null;
-    const choice = await chooseEngine(context.options.engine, whyNot);
+    const choice = await chooseEngine(context.options.engine, probesOf(comparison));
     const labels = await loadLabels(cacheDir, await resolveModel(cacheDir, context.options.model));
     return [
       ...comparison.compared.map((engine) => describeCompared(engine, choice, labels)),
@@ -55,6 +54,15 @@ async function compareHere({ options, places, log }: CallContext): Promise<Engin
   return compareEngines({ variants, leftOut: isExtra ? [] : usual.leftOut, images, log });
 }
 
+/** What the trials have shown; nothing is loaded here. */
+function probesOf({ compared, absent }: EngineComparison): EngineProbes {
+  const isUsable = compared.some(({ engine }) => engine === "tensorflow/gpu");
+  return {
+    whyNot: async (engine: EngineName) => absent.find(({ asked }) => asked === engine)?.reason ?? null,
+    probeCuda: async () => (isUsable ? { isUsable } : { isUsable, why: null }),
+  };
+}
+
 function describeCompared(compared: ComparedEngine, choice: EngineChoice, labels: readonly string[]): Finding {
   const { asked, engine, precision, loadMs, imagesPerSecond, agreement, top } = compared;
   const { topIndex = -1, topScore = 0 } = top[0] ?? {};
@@ -77,7 +85,8 @@ async function describeFaster({ compared, absent }: EngineComparison, { engine }
       return `${fastest.asked} was faster on this machine; take --engine ${fastest.asked}`;
   }
   const gpu = await findGpu();
-  const missing = absent.find(({ asked }) => asked === (gpu === null ? "onnx" : "webgpu"));
+  const better = gpu === null ? "onnx" : isNvidia(gpu) ? "tensorflow" : "webgpu";
+  const missing = absent.find(({ asked }) => asked === better);
   if (missing !== undefined) return `${missing.asked} may be faster here, but ${missing.reason}`;
   if (gpu === null) return `no GPU found, and no CPU engine is faster than ${engine}`;
   return `none of the engines on the GPU (${gpu}) was faster than ${engine}`;

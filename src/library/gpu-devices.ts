@@ -16,3 +16,6 @@ export async function findGpu(): Promise<string | null> {
   }
   return null;
 }
+
+/** Whether a sign of `findGpu` is that of NVIDIA's driver, which CUDA needs. */
+export const isNvidia = (gpu: string): boolean => gpu === "/dev/nvidiactl";

@@ -39,6 +39,7 @@ export const packages: Readonly<Record<string, readonly string[]>> = {
   "@tensorflow/tfjs-backend-wasm": ["src/worker/model/engines/"],
   "@tensorflow/tfjs-backend-webgpu": ["src/worker/model/engines/"],
   "@tensorflow/tfjs-core": ["src/worker/model/engines/"],
+  "@tensorflow/tfjs-node-gpu": ["src/worker/model/engines/"],
   "apache-arrow": ["src/dataset/"],
   bullmq: ["src/producer/chunk-queue.ts", "src/worker/run-queue.ts"],
   "cli-progress": ["src/cli/"],
@@ -76,6 +77,7 @@ const nativePackages: readonly string[] = [
   "@tensorflow/tfjs-core",
   "@tensorflow/tfjs-backend-wasm",
   "@tensorflow/tfjs-backend-webgpu",
+  "@tensorflow/tfjs-node-gpu",
   "webgpu",
 ];
 

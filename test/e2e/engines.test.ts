@@ -5,6 +5,7 @@ import { openResults } from "../../src/results/open.js";
 import { runCli } from "../support/cli.js";
 import { cosine } from "../support/cosine.js";
 import { resnet50ForTests } from "../support/model.js";
+import { isInstalled } from "../support/packages.js";
 import { collect, useTempDir } from "../support/temp-dir.js";
 
 describe("e2e/engines", function () {
@@ -42,7 +43,26 @@ describe("e2e/engines", function () {
     }
   });
 
-  it("ends with the way out where the engine that is asked for is absent", async () => {
+  it("labels on TensorFlow, in a compute child with threads of that number", async function () {
+    if (!isInstalled("@tensorflow/tfjs-node-gpu")) return this.skip();
+    const out = join(tempDir(), "tensorflow");
+    const asked = ["--engine", "tensorflow", "--engine-threads", "1", "--json"];
+    const { code, stdout, stderr } = await runCli(["run", "examples/photos", "--out", out, ...asked]);
+    // The addon is built by a script of its own.
+    if (stderr.includes("its package does not load")) return this.skip();
+    assert.equal(code, 0, stderr);
+    assert.match((JSON.parse(stdout) as Summary).engines.join(), /^tensorflow\/[cg]pu$/);
+    const rows = await collect((await openResults(out)).rows({ columns: ["label"] }));
+    assert.deepEqual(rows.map(({ label }) => label).toSorted(), [
+      "Egyptian_cat",
+      "drilling_platform",
+      "espresso",
+      "tripod",
+    ]);
+  });
+
+  it("ends with the way out where the engine that is asked for is absent", async function () {
+    if (isInstalled("@tensorflow/tfjs-node-gpu")) return this.skip();
     const out = join(tempDir(), "out");
     const { code, stderr } = await runCli(["run", "examples/photos", "--out", out, "--engine", "tensorflow"]);
     assert.equal(code, 1);

@@ -2,6 +2,7 @@ import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { Log } from "../../shared/log.js";
 import type { ComputeSettings } from "../compute/protocol.js";
+import { engineEnv } from "../model/engine-env.js";
 import { type ComputeClient, createComputeClient } from "./client.js";
 
 /** What the caller may want to hear. */
@@ -25,7 +26,7 @@ export function startCompute(settings: ComputeSettings, options: StartComputeOpt
     fork(entry, [], {
       serialization: "advanced",
       // Not this process's environment, which may hold credentials.
-      env: { ...settings.driverEnv, UV_THREADPOOL_SIZE: String(threads) },
+      env: { ...settings.driverEnv, ...engineEnv(settings.engineThreads), UV_THREADPOOL_SIZE: String(threads) },
       execArgv: [],
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });

@@ -6,7 +6,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { LabelmillError, messageOf } from "../../shared/errors.js";
 import { chooseEngine } from "../model/engine-choice.js";
 import type { Engine } from "../model/engines/engine.js";
-import { openEngine, whyUnavailable } from "../model/engines/open-engine.js";
+import { openEngine, probesFor } from "../model/engines/open-engine.js";
 import { openObservingEngine } from "../model/engines/open-int8.js";
 import { topK } from "../model/top-k.js";
 import type { BatchInput, BatchOutput, EngineThreadSettings, FromEngineThread } from "./engine-client.js";
@@ -27,7 +27,7 @@ function postFatal(thrown: unknown): void {
 
 async function start(): Promise<void> {
   const started = performance.now();
-  const choice = await chooseEngine(settings.engine, (engine) => whyUnavailable(engine, settings.precision));
+  const choice = await chooseEngine(settings.engine, probesFor(settings.precision));
   const { engine, golden } = settings.observe
     ? await openObservingEngine(settings)
     : { engine: await openEngine({ ...settings, engine: choice.engine }), golden: [] };

@@ -1,7 +1,8 @@
 /**
  * Which engine runs: what `--engine` says, or what `auto` finds. Pure, and it loads no engine: whether one can run is told
- * to it. The order of `auto` is that of measured speed (docs/decisions/0010-the-order-of-engines.md).
+ * to it. The order of `auto` is that of measured speed (docs/decisions/0013-tensorflow-from-the-wheel.md).
  */
+import { fileURLToPath } from "node:url";
 import type { EngineName, EngineRequest } from "../../shared/engine-names.js";
 import { LabelmillError } from "../../shared/errors.js";
 import type { Precision } from "../../shared/precision.js";
@@ -12,11 +13,21 @@ export interface EngineChoice {
   readonly why: string;
 }
 
-/** Those that `auto` may take, fastest first. A GPU that was not asked for is not used by this version. */
-const autoOrder: readonly EngineName[] = ["onnx", "wasm"];
+/** What of this machine a choice depends on. Asked only as far as needed, since answers may load native code. */
+export interface EngineProbes {
+  /** Why an engine cannot run here, null where it can. */
+  whyNot(engine: EngineName): Promise<string | null>;
+  probeCuda(): Promise<CudaProbe>;
+}
 
-/** Engines that have a name, so that the refusal can say this, and no adapter. */
-const planned: readonly EngineName[] = ["tensorflow"];
+/** Whether the engine `tensorflow` would run on a GPU; `why` is null where there is no GPU to speak of. */
+export type CudaProbe = { readonly isUsable: true } | { readonly isUsable: false; readonly why: string | null };
+
+/** The CPU engines that `auto` may take, fastest first. */
+const autoOrder: readonly EngineName[] = ["onnx", "tensorflow", "wasm"];
+
+/** Those that this package brings with it. */
+const bundled: readonly EngineName[] = ["onnx", "wasm"];
 
 /** The npm packages that each engine needs, as `npm install` takes them. */
 const packages: Readonly<Record<EngineName, readonly string[]>> = {
@@ -26,20 +37,25 @@ const packages: Readonly<Record<EngineName, readonly string[]>> = {
   webgpu: ["@tensorflow/tfjs-core@4.22.0", "@tensorflow/tfjs-backend-webgpu@4.22.0", "webgpu@0.6.2"],
 };
 
+/** Compiled, this file is dist/src/worker/model/engine-choice.js. */
+const buildScript = fileURLToPath(new URL("../../../../scripts/build-tensorflow.mjs", import.meta.url));
+
+/** Builds what npm does not bring: its own script fetches a TensorFlow of 2022 from elsewhere, for CUDA 11. */
+const buildCommands: Readonly<Partial<Record<EngineName, string>>> = { tensorflow: `node ${buildScript}` };
+
 /**
- * Chooses an engine; `whyNot` tells why an engine cannot run here, null where it can. Throws ENGINE_UNAVAILABLE where the
- * engine that was asked for cannot, or none can: an explicit wish is never replaced by another engine.
+ * Chooses an engine. Throws ENGINE_UNAVAILABLE where the engine that was asked for cannot run, or none can: an explicit
+ * wish is never replaced by another engine.
  */
-export async function chooseEngine(
-  asked: EngineRequest,
-  whyNot: (engine: EngineName) => Promise<string | null>,
-): Promise<EngineChoice> {
+export async function chooseEngine(asked: EngineRequest, { whyNot, probeCuda }: EngineProbes): Promise<EngineChoice> {
   if (asked !== "auto") {
     const reason = await whyNot(asked);
     if (reason !== null) throw new LabelmillError("ENGINE_UNAVAILABLE", { engine: asked, reason });
     return { engine: asked, why: `--engine ${asked}` };
   }
-  const refused: string[] = [];
+  const cuda = await probeCuda();
+  if (cuda.isUsable) return { engine: "tensorflow", why: "TensorFlow sees a CUDA GPU" };
+  const refused = cuda.why === null ? [] : [`no GPU is used: ${cuda.why}`];
   for (const engine of autoOrder) {
     const reason = await whyNot(engine);
     if (reason === null) return { engine, why: ["the fastest CPU engine here", ...refused].join("; ") };
@@ -55,15 +71,24 @@ export function whyNoPrecision(engine: EngineName, precision: Precision): string
 }
 
 /**
- * Why `engine` cannot be used for want of packages, with the command that installs them; null where all are there.
+ * Why `engine` cannot be used for want of packages, with the commands that install them; null where all are there.
  * `isThere` gets their names.
  */
 export function whyNotInstalled(engine: EngineName, isThere: (name: string) => boolean): string | null {
   const missing = packages[engine].filter((each) => !isThere(nameOf(each)));
-  const lacking = missing.length === 0 ? "" : `${missing.map(nameOf).join(" and ")} not installed`;
-  const otherwise = `take --engine ${autoOrder.filter((name) => name !== engine).join(" or ")}`;
-  if (planned.includes(engine)) return `${lacking && `${lacking}, and `}this version cannot use it yet; ${otherwise}`;
-  return lacking === "" ? null : `${lacking}; run \`npm install ${missing.join(" ")}\`, or ${otherwise}`;
+  if (missing.length === 0) return null;
+  const build = buildCommands[engine];
+  // An install script that would fetch the wrong library is not run.
+  const install = `npm install ${build === undefined ? "" : "--ignore-scripts "}${missing.join(" ")}`;
+  const commands = [install, ...(build === undefined ? [] : [build])].map((command) => `\`${command}\``).join(" and ");
+  const otherwise = bundled.filter((name) => name !== engine).join(" or ");
+  return `${missing.map(nameOf).join(" and ")} not installed; run ${commands}, or take --engine ${otherwise}`;
+}
+
+/** Why `engine`, whose packages are there, cannot be used where loading them failed for `reason`, and what to do. */
+export function whyNotLoaded(engine: EngineName, reason: string): string {
+  const build = buildCommands[engine];
+  return `its package does not load: ${reason}${build === undefined ? "" : `; \`${build}\` builds its addon`}`;
 }
 
 /** Of `name@version`; the name itself may begin with an @. */

@@ -1,18 +1,52 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import type { EngineName } from "../../../src/shared/engine-names.js";
-import { chooseEngine, whyNotInstalled } from "../../../src/worker/model/engine-choice.js";
-import { whyUnavailable } from "../../../src/worker/model/engines/open-engine.js";
+import {
+  type CudaProbe,
+  chooseEngine,
+  type EngineProbes,
+  whyNotInstalled,
+  whyNotLoaded,
+} from "../../../src/worker/model/engine-choice.js";
+import { probesFor, whyUnavailable } from "../../../src/worker/model/engines/open-engine.js";
+
+const noGpu: CudaProbe = { isUsable: false, why: null };
 
 /** A machine on which only `engines` run. */
-const only =
-  (...engines: EngineName[]) =>
-  async (engine: EngineName): Promise<string | null> =>
-    engines.includes(engine) ? null : "it is not here";
+const only = (...engines: EngineName[]): EngineProbes => machine(noGpu, ...engines);
+
+function machine(cuda: CudaProbe, ...engines: EngineName[]): EngineProbes {
+  return {
+    whyNot: async (engine) => (engines.includes(engine) ? null : "it is not here"),
+    probeCuda: async () => cuda,
+  };
+}
 
 describe("worker/model/engine-choice", () => {
-  it("takes onnx where both CPU engines run, and says why", async () => {
+  it("takes onnx where all CPU engines run, and says why", async () => {
     const choice = await chooseEngine("auto", only("onnx", "wasm", "tensorflow", "webgpu"));
     assert.deepEqual(choice, { engine: "onnx", why: "the fastest CPU engine here" });
+  });
+
+  it("takes tensorflow where TensorFlow sees a GPU, before everything else", async () => {
+    const choice = await chooseEngine("auto", machine({ isUsable: true }, "onnx", "wasm", "tensorflow"));
+    assert.deepEqual(choice, { engine: "tensorflow", why: "TensorFlow sees a CUDA GPU" });
+  });
+
+  it("says why a GPU that is there is not used", async () => {
+    const choice = await chooseEngine("auto", machine({ isUsable: false, why: "TensorFlow sees none" }, "onnx"));
+    assert.equal(choice.engine, "onnx");
+    assert.match(choice.why, /no GPU is used: TensorFlow sees none/);
+  });
+
+  it("asks for no GPU where an engine is named", async () => {
+    const probeCuda = (): never => assert.fail("probed");
+    assert.equal((await chooseEngine("onnx", { ...only("onnx"), probeCuda })).engine, "onnx");
+  });
+
+  it("takes tensorflow on the CPU before wasm, where onnx does not run", async () => {
+    assert.equal((await chooseEngine("auto", only("wasm", "tensorflow"))).engine, "tensorflow");
   });
 
   it("takes wasm where onnx does not run, and says what is wrong with onnx", async () => {
@@ -24,7 +58,7 @@ describe("worker/model/engine-choice", () => {
   it("refuses where none runs, naming each reason", async () => {
     await assert.rejects(chooseEngine("auto", only()), {
       code: "ENGINE_UNAVAILABLE",
-      message: /onnx cannot run: it is not here; wasm cannot run: it is not here/,
+      message: /onnx cannot run: it is not here; tensorflow cannot run: .*; wasm cannot run: it is not here/,
     });
   });
 
@@ -45,16 +79,24 @@ describe("worker/model/engine-choice", () => {
     );
   });
 
-  it("does not advise to install what this version could not use", () => {
-    const end = "this version cannot use it yet; take --engine onnx or wasm";
+  it("names the script that builds the addon, by its place, beside the package that it is of", () => {
+    const missing = whyNotInstalled("tensorflow", () => false) ?? "";
+    const place = resolve("scripts", "build-tensorflow.mjs");
+    assert.ok(existsSync(place));
+    const install = "npm install --ignore-scripts @tensorflow/tfjs-node-gpu@4.22.0";
     assert.equal(
-      whyNotInstalled("tensorflow", () => false),
-      `@tensorflow/tfjs-node-gpu not installed, and ${end}`,
+      missing,
+      `@tensorflow/tfjs-node-gpu not installed; run \`${install}\` and \`node ${place}\`, or take --engine onnx or wasm`,
     );
-    assert.equal(
-      whyNotInstalled("tensorflow", () => true),
-      end,
-    );
+    const unbuilt = whyNotLoaded("tensorflow", "no addon");
+    assert.equal(unbuilt, `its package does not load: no addon; \`node ${place}\` builds its addon`);
+    assert.equal(whyNotLoaded("onnx", "no library"), "its package does not load: no library");
+  });
+
+  it("does not load TensorFlow to look for a GPU where there is no driver", async function () {
+    if (["/dev/nvidiactl", "/dev/dxg"].some((path) => existsSync(path))) return this.skip();
+    assert.deepEqual(await probesFor("fp32").probeCuda(), noGpu);
+    assert.doesNotMatch(JSON.stringify(process.report.getReport()), /libtensorflow/);
   });
 
   it("finds the engines that this package brings", async () => {
@@ -73,8 +115,9 @@ describe("worker/model/engine-choice", () => {
     const { readFile } = await import("node:fs/promises");
     const manifest = JSON.parse(await readFile("package.json", "utf8"));
     const known = { ...manifest.dependencies, ...manifest.peerDependencies } as Record<string, string>;
-    for (const engine of ["onnx", "wasm", "webgpu"] as const) {
-      const install = /npm install ([^`]+)`/.exec(whyNotInstalled(engine, () => false) ?? "")?.[1] ?? "";
+    for (const engine of ["onnx", "wasm", "tensorflow", "webgpu"] as const) {
+      const install =
+        /npm install (?:--ignore-scripts )?([^`]+)`/.exec(whyNotInstalled(engine, () => false) ?? "")?.[1] ?? "";
       for (const each of install.split(" ")) {
         const at = each.lastIndexOf("@");
         assert.equal(known[each.slice(0, at)], each.slice(at + 1), each);

@@ -1,8 +1,8 @@
 /**
  * A ResNet as a program of TensorFlow.js operators, built from the same spec and folded weights as the ONNX graph. It
  * runs on whichever TensorFlow.js backend its caller has made current, and knows none of them. TensorFlow.js wants images
- * as NHWC and kernels as `[height, width, in, out]`. Padding is given as a number of zeros on every side: TensorFlow's
- * "same" would put the odd row of a stride of 2 at the bottom only.
+ * as NHWC and kernels as `[height, width, in, out]`. Padding is spelled out for every side: TensorFlow's "same" would put
+ * the odd row of a stride of 2 at the bottom only, and its native backend refuses one number for all sides.
  */
 import {
   add,
@@ -10,6 +10,7 @@ import {
   fused,
   maxPool,
   mean,
+  pad,
   relu,
   type Tensor1D,
   type Tensor2D,
@@ -86,12 +87,16 @@ async function infer(
 
 function run(program: Program, images: Tensor4D): { embeddings: Tensor2D; logits: Tensor2D } {
   const { layers, fcWeight, fcBias } = program;
-  let value = conv(program, layers.stem, images, "relu");
-  value = maxPool(value, 3, 2, 1);
+  let value = runStem(program, images);
   for (const block of layers.blocks) value = runBlock(program, block, value);
   const embeddings = mean(value, [1, 2]) as Tensor2D;
   const logits = fused.matMul({ a: embeddings, b: fcWeight, bias: fcBias }) as Tensor2D;
   return { embeddings, logits };
+}
+
+/** Zeros are neutral to a maximum after ReLU, so they may be put there first: the native backend pads no pooling itself. */
+function runStem(program: Program, images: Tensor4D): Tensor4D {
+  return tidy(() => maxPool(pad(conv(program, program.layers.stem, images, "relu"), padding4d(1)), 3, 2, "valid"));
 }
 
 /** Tidied by itself, so that no more than one block's activations are alive at once. */
@@ -109,8 +114,16 @@ function conv(
   x: Tensor4D,
   activation: "relu" | "linear",
 ): Tensor4D {
-  return fused.conv2d({ x, ...(convs.get(name) as ConvTensors), strides: stride, pad: padding, activation });
+  return fused.conv2d({ x, ...(convs.get(name) as ConvTensors), strides: stride, pad: padding4d(padding), activation });
 }
+
+/** `size` rows and columns before and after, in each image and channel. */
+const padding4d = (size: number): [[number, number], [number, number], [number, number], [number, number]] => [
+  [0, 0],
+  [size, size],
+  [size, size],
+  [0, 0],
+];
 
 /** The values of `pixels`, RGB, less the mean. */
 function centre(pixels: Uint8Array, shift: readonly number[]): Float32Array {

@@ -1,18 +1,11 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { Worker } from "node:worker_threads";
-import { openDecoder } from "../../../../src/worker/compute/decode.js";
 import { inputBytes } from "../../../../src/worker/compute/protocol.js";
-import { findModel } from "../../../../src/worker/model/catalog.js";
 import type { Engine, EngineOutput } from "../../../../src/worker/model/engines/engine.js";
 import { openOnnxEngine } from "../../../../src/worker/model/engines/onnx.js";
 import { openWasmEngine } from "../../../../src/worker/model/engines/wasm.js";
 import type { GraphParts } from "../../../../src/worker/model/graph-parts.js";
-import { readModel } from "../../../../src/worker/model/store.js";
-import { topK } from "../../../../src/worker/model/top-k.js";
-import { cosine } from "../../../support/cosine.js";
 import {
   assertComputesDefinition,
   bgr,
@@ -22,8 +15,7 @@ import {
   tinyPixels,
   tinySpecV15,
 } from "../../../support/definition.js";
-import { resnet50ForTests } from "../../../support/model.js";
-import { projectRoot } from "../../../support/shared-data.js";
+import { assertSameAnswers, decodeExamples, resnet50Parts } from "../../../support/examples.js";
 import { tinySpec } from "../../../support/tiny-resnet.js";
 
 const open = (parts: GraphParts) => openWasmEngine(parts, { threads: 1 });
@@ -76,9 +68,7 @@ describe("worker/model/engines/wasm", () => {
 
   it("agrees with ONNX Runtime on real photos and real weights", async function () {
     this.timeout(300_000);
-    const { modelDir, modelSha256 } = await resnet50ForTests();
-    const { spec, preprocess } = findModel("resnet50");
-    const parts = { spec, preprocess, weights: (await readModel(modelDir, modelSha256)).weights };
+    const parts = await resnet50Parts();
     const photos = await decodeExamples();
     const outputs: EngineOutput[] = [];
     const engines: Engine[] = [];
@@ -91,30 +81,6 @@ describe("worker/model/engines/wasm", () => {
     } finally {
       await Promise.all(engines.map((engine) => engine.close()));
     }
-    const [onnx, wasm] = outputs;
-    assert.ok(onnx !== undefined && wasm !== undefined);
-    assert.deepEqual([onnx.embeddings.length, wasm.embeddings.length], [4 * 2048, 4 * 2048]);
-    for (let image = 0; image < 4; image += 1) {
-      const embedding = ({ embeddings }: EngineOutput) => embeddings.slice(image * 2048, (image + 1) * 2048);
-      const logits = ({ logits: all }: EngineOutput) => all.slice(image * 1000, (image + 1) * 1000);
-      assert.ok(cosine(embedding(onnx), embedding(wasm)) >= 0.99999);
-      assert.deepEqual(topK(logits(wasm), 1).indices, topK(logits(onnx), 1).indices);
-      const apart = logits(wasm).map((logit, index) => Math.abs(logit - (logits(onnx)[index] as number)));
-      assert.ok(Math.max(...apart) < 1e-3);
-    }
+    assertSameAnswers(outputs[0], outputs[1]);
   });
 });
-
-/** The example photos as one batch. */
-async function decodeExamples(): Promise<Uint8Array> {
-  const folder = join(projectRoot, "examples", "photos");
-  const decoder = openDecoder({ preprocess: findModel("resnet50").preprocess, maxPixels: 1e8 });
-  const files = (await readdir(folder)).filter((file) => /\.(png|jpg)$/.test(file)).sort();
-  const batch = new Uint8Array(files.length * inputBytes);
-  for (const [index, file] of files.entries()) {
-    const outcome = await decoder.decode(await readFile(join(folder, file)));
-    assert.ok(outcome.ok);
-    batch.set(outcome.value.pixels, index * inputBytes);
-  }
-  return batch;
-}

@@ -1,6 +1,6 @@
 /**
- * The little that `webgpu.ts` needs of two packages that are optional, so that the project compiles without them. The
- * interfaces are those of the WebGPU specification (https://www.w3.org/TR/webgpu/).
+ * The little that `webgpu.ts` and `tensorflow.ts` need of packages that are optional, so that the project compiles without
+ * them. The interfaces of `webgpu` are those of the WebGPU specification (https://www.w3.org/TR/webgpu/).
  */
 declare module "webgpu" {
   interface GpuAdapter {
@@ -18,3 +18,6 @@ declare module "webgpu" {
 
 /** Registers its backend when it is loaded, if `navigator.gpu` is there. */
 declare module "@tensorflow/tfjs-backend-webgpu";
+
+/** Registers its backend, and makes it current, when it is loaded. Throws where its addon is not built or does not load. */
+declare module "@tensorflow/tfjs-node-gpu";
