@@ -18,6 +18,8 @@ export interface FixtureLogits {
   readonly huggingFace: readonly number[];
   readonly half: readonly number[];
   readonly bfloat16: readonly number[];
+  readonly basic: readonly number[];
+  readonly huggingFaceBasic: readonly number[];
 }
 
 export function fixtureLogits(): FixtureLogits {

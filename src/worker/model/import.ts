@@ -25,7 +25,7 @@ export interface ImportOptions {
   readonly path: string;
   /** A text file with one label a line. @default ImageNet's for 1,000 classes, else `class_0`, `class_1`, … */
   readonly labelsPath?: string | undefined;
-  /** @default "3x3", but "first-1x1" for Keras's names */
+  /** Of bottleneck blocks; basic ones have no 1x1. @default "3x3", but "first-1x1" for Keras's names */
   readonly stridePlacement?: StridePlacement | undefined;
   /** @default 1e-5, but 0.001 for Keras's names */
   readonly batchNormEpsilon?: number | undefined;
@@ -73,6 +73,8 @@ async function readWeights({ path, stridePlacement, batchNormEpsilon }: ImportOp
       stridePlacement: stridePlacement ?? usual.stridePlacement,
       batchNormEpsilon: batchNormEpsilon ?? usual.batchNormEpsilon,
     });
+    if (spec.block === "basic" && stridePlacement === "first-1x1")
+      throw new Error("its blocks are basic, as in ResNet-18 and 34, and have no 1x1 for --stride first-1x1");
     return { spec, weights: foldWeights(spec, toSource(spec, naming, tensors)), naming, sha256 };
   } catch (error) {
     throw new LabelmillError("MODEL_INVALID", { name: path, reason: messageOf(error) }, { cause: error });

@@ -52,7 +52,8 @@ export function defaultLabels({ classes }: ResNetSpec): readonly string[] | null
 /** `ResNet-50`: layers with weights, counted as the paper does (table 1), without the shortcuts. */
 export function architectureOf(spec: ResNetSpec): string {
   const { blocks } = layersOf(spec);
-  return `ResNet-${blocks.length * 3 + 2}`;
+  const inBlocks = blocks.reduce((sum, { inner }) => sum + inner.length + 1, 0);
+  return `ResNet-${inBlocks + 2}`;
 }
 
 /** Puts the model into the cache. Throws MODEL_NAME as above. */

@@ -90,7 +90,7 @@ function isImported(value: unknown): value is ImportedParts {
 }
 
 function isSpec(value: unknown): value is ResNetSpec {
-  const { inputSize, stemWidth, stages, expansion, stridePlacement, convBias, batchNormEpsilon, classes } =
+  const { inputSize, stemWidth, stages, block, expansion, stridePlacement, convBias, batchNormEpsilon, classes } =
     fields<ResNetSpec>(value);
   const isStage = (stage: unknown) => {
     const { blocks, width } = fields<StageSpec>(stage);
@@ -100,6 +100,7 @@ function isSpec(value: unknown): value is ResNetSpec {
     [inputSize, stemWidth, expansion, classes].every(isCount) &&
     Array.isArray(stages) &&
     stages.every(isStage) &&
+    isOneOf(block, undefined, "basic", "bottleneck") &&
     isOneOf(stridePlacement, "first-1x1", "3x3") &&
     typeof convBias === "boolean" &&
     typeof batchNormEpsilon === "number"

@@ -99,7 +99,13 @@ describe("worker/model/known-models", () => {
       code: "MODEL_CORRUPT",
       message: /content has digest/,
     });
-    await change("manifest.json", (text) => text.replace('"stemWidth": 4', '"stemWidth": 8'));
+    const manifest = await readFile(join(modelDir, "manifest.json"), "utf8");
+    await change("manifest.json", (text) => text.replace('"expansion": 4', '"block": "dense", "expansion": 4'));
+    await assert.rejects(readModel(modelDir, model.modelSha256), {
+      code: "MODEL_CORRUPT",
+      message: /its manifest is not one of this version's/,
+    });
+    await change("manifest.json", () => manifest.replace('"stemWidth": 4', '"stemWidth": 8'));
     await assert.rejects(readModel(modelDir, model.modelSha256), {
       code: "MODEL_CORRUPT",
       message: /tensor stem.weight has shape \[4, 3, 7, 7\], expected \[8, 3, 7, 7\]/,

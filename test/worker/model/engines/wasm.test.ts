@@ -24,7 +24,7 @@ import {
 } from "../../../support/definition.js";
 import { resnet50ForTests } from "../../../support/model.js";
 import { projectRoot } from "../../../support/shared-data.js";
-import { tinySpec } from "../../../support/tiny-resnet.js";
+import { tinyBasicSpec, tinySpec } from "../../../support/tiny-resnet.js";
 
 const open = (parts: GraphParts) => openWasmEngine(parts, { threads: 1 });
 
@@ -33,6 +33,8 @@ describe("worker/model/engines/wasm", () => {
 
   it("computes what the definition says: v1.5, RGB with a scale, no biases", () =>
     assertComputesDefinition(open, tinySpecV15, rgb));
+
+  it("computes what the definition says: basic blocks", () => assertComputesDefinition(open, tinyBasicSpec, rgb));
 
   it("says what really runs", async () => {
     const engine = await open(tinyParts());

@@ -8,7 +8,7 @@ import type { Preprocess } from "../../../../src/worker/model/preprocess.js";
 import { layersOf, type ResNetSpec } from "../../../../src/worker/model/spec.js";
 import { foldWeights } from "../../../../src/worker/model/weights/fold.js";
 import { naiveInt8 } from "../../../support/naive-int8.js";
-import { randomNumbers, randomSource, tinySpec } from "../../../support/tiny-resnet.js";
+import { randomNumbers, randomSource, tinyBasicSpec, tinySpec } from "../../../support/tiny-resnet.js";
 
 const bgr: Preprocess = {
   shortestSide: 32,
@@ -80,4 +80,6 @@ describe("worker/model/int8/int8-graph", () => {
 
   it("computes what the definition says: v1.5, RGB with a scale, no biases, 7-bit weights", () =>
     compare({ ...tinySpec, stridePlacement: "3x3", convBias: false, batchNormEpsilon: 1e-5 }, rgb, 63));
+
+  it("computes what the definition says: basic blocks", () => compare(tinyBasicSpec, rgb, 127));
 });
