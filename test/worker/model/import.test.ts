@@ -13,7 +13,7 @@ import { bytesOf } from "../../../src/worker/model/weights/tensor.js";
 import { readWeightFile } from "../../../src/worker/model/weights/weight-file.js";
 import { useTempDir } from "../../support/temp-dir.js";
 import { randomSource, tinySpec } from "../../support/tiny-resnet.js";
-import { fixtureImage, fixtureLogits, fixturePath } from "../../support/weight-fixtures.js";
+import { fixtureImage, fixtureLogits, fixturePath, gunzippedFixture } from "../../support/weight-fixtures.js";
 
 describe("worker/model/import", () => {
   const tempDir = useTempDir();
@@ -51,6 +51,23 @@ describe("worker/model/import", () => {
           Math.abs((logits[index] ?? Number.NaN) - logit) < 2e-5,
           `${logits} against ${fixtureLogits()[expected]}`,
         );
+    });
+  }
+
+  for (const [fixture, expected, epsilon] of [
+    ["keras-applications.h5", "kerasApplications", 1.001e-5],
+    ["keras-whole-model.h5", "kerasWholeModel", 0.001],
+  ] as const) {
+    it(`gives Keras's logits for ${fixture}, with Keras's stride, epsilon and preprocessing`, async () => {
+      const path = join(tempDir(), fixture);
+      await writeFile(path, gunzippedFixture(`${fixture}.gz`));
+      const imported = await importFile(path);
+      const { spec, preprocess } = imported.model;
+      assert.deepEqual([spec.stridePlacement, spec.batchNormEpsilon, spec.convBias], ["first-1x1", epsilon, true]);
+      assert.deepEqual(preprocess, findModel("resnet50").preprocess);
+      const logits = await logitsOf(imported);
+      for (const [index, logit] of fixtureLogits()[expected].entries())
+        assert.ok(Math.abs((logits[index] ?? Number.NaN) - logit) < 2e-5 * Math.abs(logit), String(logits));
     });
   }
 

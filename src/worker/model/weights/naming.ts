@@ -95,7 +95,26 @@ export const keras: Naming = {
   fcBias: "fc1000/bias",
 };
 
-const namings: readonly Naming[] = [torchvision, huggingFace, keras];
+/**
+ * `keras.applications` since 2019: `conv2_block1_1_conv/kernel`; stages count from 2, blocks from 1, and convolution 0 is the
+ * shortcut.
+ */
+export const kerasApplications: Naming = {
+  title: "keras.applications",
+  outputsLast: true,
+  blocks: ["bottleneck"],
+  layer(name) {
+    const place = placeOf(name);
+    if (place === null) return kerasNames("conv1_conv", "conv1_bn");
+    const number = place.role === "project" ? 0 : positions[place.role] + 1;
+    const prefix = `conv${place.stage + 1}_block${place.block}_${number}`;
+    return kerasNames(`${prefix}_conv`, `${prefix}_bn`);
+  },
+  fcWeight: "predictions/kernel",
+  fcBias: "predictions/bias",
+};
+
+const namings: readonly Naming[] = [torchvision, huggingFace, keras, kerasApplications];
 
 /** The naming whose first convolution is among `names`. Throws an Error that says what was expected and found. */
 export function namingOf(names: Iterable<string>): Naming {
