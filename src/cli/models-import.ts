@@ -15,8 +15,8 @@ import { addFlags, resolveFlags } from "./flags.js";
 import { openTerminal, type Terminal } from "./terminal.js";
 
 const importHelp = `
-PATH is a safetensors file, a file of torch.save (.pth, .pt, .bin; its state_dict, nothing in it is run), or the directory of a
-TensorFlow.js layers model. Tensor names are those of torchvision, timm, Hugging Face transformers or Keras.
+PATH is a safetensors file, a file of torch.save (.pth, .pt, .bin; its state_dict, nothing in it is run), an HDF5 file of Keras
+(.h5, weights or a whole model), or the directory of a TensorFlow.js layers model. Tensor names are those of torchvision, timm, Hugging Face transformers or Keras.
 
 --mean and --std are for pixels of 0 to 255, in the order of --channel-order: torchvision's 0.485 is 123.675 here.`;
 
@@ -46,7 +46,7 @@ export function registerModelsImport(models: Command): void {
     .requiredOption("--name <name>", "what the model is to be called")
     .option("--labels <file>", "one label a line (default: ImageNet's for 1,000 classes, else class_0, class_1, …)")
     .addOption(choice("--stride <place>", `where stages halve the resolution ${usual}`, ["first-1x1", "3x3"]))
-    .option("--epsilon <x>", "of batch norm (default: 1e-5, or 0.001 for Keras's names)")
+    .option("--epsilon <x>", "of batch norm (default: 1e-5, or Keras's for its names)")
     .option("--mean <a,b,c>", `subtracted from pixels of 0 to 255 ${usual}`)
     .option("--std <a,b,c>", `what they are divided by then ${usual}`)
     .addOption(choice("--channel-order <order>", `of the model's input ${usual}`, ["RGB", "BGR"]))
