@@ -1,12 +1,12 @@
 /**
- * `node dist/bench/parity/parity.js DIR`: our import, engines and preprocessing against PyTorch and torchvision, whose numbers
- * `reference.py` left in DIR. Prints one JSON object; exit status 1 where logits or embeddings are further apart than is
- * allowed.
+ * `node dist/bench/parity/parity.js DIR`: our import, engines and preprocessing against PyTorch, torchvision and Keras,
+ * whose numbers `reference.py` and `keras_reference.py` left in DIR. Prints one JSON object; exit status 1 where logits or
+ * embeddings are further apart than is allowed.
  */
 import { Buffer } from "node:buffer";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { findPlaces } from "../../src/library/places.js";
 import type { EngineName } from "../../src/shared/engine-names.js";
 import { type Decoder, openDecoder } from "../../src/worker/compute/decode.js";
@@ -21,10 +21,16 @@ const allowed = { logitDifference: 1e-3, cosine: 0.99999 };
 const squareBytes = 224 * 224 * 3;
 const batchSize = 4;
 
+/** A weight file, and what the names of the files begin with that hold its logits and embeddings. */
+interface ReferenceCase {
+  readonly weights: string;
+  readonly outputs: string;
+}
+
 interface Reference {
   readonly photos: readonly string[];
   readonly compared: number;
-  readonly architectures: readonly string[];
+  readonly cases: readonly ReferenceCase[];
   readonly versions: Readonly<Record<string, string>>;
 }
 
@@ -38,9 +44,8 @@ const squares = new Uint8Array(await readFile(join(directory, "squares.u8")));
 const cacheDir = await mkdtemp(join(tmpdir(), "lm-parity-"));
 try {
   const weights: WeightsComparison[] = [];
-  for (const architecture of reference.architectures) {
-    weights.push(await compareWeights({ architecture, format: "pth", engine: "onnx" }));
-    weights.push(await compareWeights({ architecture, format: "safetensors", engine: "wasm" }));
+  for (const given of reference.cases) {
+    for (const engine of ["onnx", "wasm"] as const) weights.push(await compareWeights(given, engine));
   }
   const preprocessing = await comparePreprocessing(squares, reference);
   console.log(JSON.stringify({ versions: reference.versions, weights, preprocessing }, null, 2));
@@ -54,21 +59,15 @@ try {
   await rm(cacheDir, { recursive: true, force: true });
 }
 
-interface Way {
-  readonly architecture: string;
-  readonly format: string;
-  readonly engine: EngineName;
-}
-
 type WeightsComparison = Awaited<ReturnType<typeof compareWeights>>;
 
-/** The same squares through PyTorch and through one of our engines, the weights having come through our importer. */
-async function compareWeights({ architecture, format, engine }: Way) {
+/** The same squares through PyTorch or Keras and through one of our engines, the weights having come through our importer. */
+async function compareWeights({ weights, outputs }: ReferenceCase, engine: EngineName) {
   const { compared } = reference;
-  const path = join(directory as string, `${architecture}.${format}`);
-  const { model } = await importModel({ cacheDir, name: `${architecture}-${format}`, path });
-  const logits = await floatsOf(`${architecture}-logits.f32`);
-  const embeddings = await floatsOf(`${architecture}-embeddings.f32`);
+  const name = `${weights.replace(".", "-")}-${engine}`;
+  const { model } = await importModel({ cacheDir, name, path: join(directory as string, weights) });
+  const logits = await floatsOf(`${outputs}-logits.f32`);
+  const embeddings = await floatsOf(`${outputs}-embeddings.f32`);
   const ours = await infer(model, cacheDir, squares.subarray(0, compared * squareBytes), engine);
   const { classes } = model.spec;
   const width = embeddings.length / compared;
@@ -78,7 +77,7 @@ async function compareWeights({ architecture, format, engine }: Way) {
     cosine(row(embeddings, image, width), row(ours.embeddings, image, width)),
   );
   return {
-    weights: basename(path),
+    weights,
     engine: ours.engine,
     images: compared,
     modelSha256: model.modelSha256,

@@ -77,7 +77,7 @@ def main(out, photos):
     reference = {
         "photos": [str(photo.resolve()) for photo in photos],
         "compared": len(pixels),
-        "architectures": ARCHITECTURES,
+        "cases": [{"weights": f"{a}.{format}", "outputs": a} for a in ARCHITECTURES for format in ["pth", "safetensors"]],
         "versions": versions,
     }
     (out / "reference.json").write_text(json.dumps(reference, indent=2) + "\n")
