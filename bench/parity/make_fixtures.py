@@ -3,12 +3,13 @@ PyTorch gives for them. Run as `python bench/parity/make_fixtures.py` where torc
 are installed; the tests read what it wrote and need none of them."""
 
 import json
+import shutil
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
-from tiny_networks import tiny_hugging_face, tiny_torchvision
+from tiny_networks import tiny_basic_hugging_face, tiny_basic_torchvision, tiny_hugging_face, tiny_torchvision
 
 OUT = Path(__file__).parents[2] / "test/fixtures/weights"
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
@@ -37,6 +38,17 @@ def rounded(model, dtype):
     return model
 
 
+def save_safetensors(model, name):
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, OUT / name)
+
+
+def save_hugging_face(model, name):
+    """As transformers writes it."""
+    model.save_pretrained(OUT / "hugging-face")
+    (OUT / "hugging-face/model.safetensors").rename(OUT / name)
+    shutil.rmtree(OUT / "hugging-face")
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     vision, hugging = tiny_torchvision(), tiny_hugging_face()
@@ -47,17 +59,17 @@ def main():
     torch.save(vision.to(memory_format=torch.channels_last).state_dict(), OUT / "channels-last.pth")
     torch.save(vision, OUT / "whole-module.pth")
     torch.save(vision.state_dict(), OUT / "before-1.6.pth", _use_new_zipfile_serialization=False)
-    save_file({k: v.contiguous() for k, v in vision.state_dict().items()}, OUT / "torchvision.safetensors")
-    hugging.save_pretrained(OUT / "hugging-face")
-    (OUT / "hugging-face/model.safetensors").rename(OUT / "hugging-face.safetensors")
-    for file in (OUT / "hugging-face").iterdir():
-        file.unlink()
-    (OUT / "hugging-face").rmdir()
+    save_safetensors(vision, "torchvision.safetensors")
+    save_hugging_face(hugging, "hugging-face.safetensors")
     expected = {"torchvision": logits_of(vision), "huggingFace": logits_of(hugging)}
     torch.save(cast(vision.state_dict(), torch.float16), OUT / "half.pth")
     save_file({k: v.contiguous() for k, v in cast(vision.state_dict(), torch.bfloat16).items()}, OUT / "bfloat16.safetensors")
     expected["half"] = logits_of(rounded(tiny_torchvision(), torch.float16))
     expected["bfloat16"] = logits_of(rounded(tiny_torchvision(), torch.bfloat16))
+    basic, hugging_basic = tiny_basic_torchvision(), tiny_basic_hugging_face()
+    save_safetensors(basic, "basic.safetensors")
+    save_hugging_face(hugging_basic, "hugging-face-basic.safetensors")
+    expected |= {"basic": logits_of(basic), "huggingFaceBasic": logits_of(hugging_basic)}
     (OUT / "logits.json").write_text(json.dumps(expected, indent=2) + "\n")
 
 

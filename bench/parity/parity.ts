@@ -1,13 +1,14 @@
 /**
- * `node dist/bench/parity/parity.js DIR`: our import, engine and preprocessing against PyTorch and torchvision, whose numbers
- * `reference.py` left in DIR. Prints one JSON object; exit status 1 where logits or embeddings are further apart than is
- * allowed.
+ * `node dist/bench/parity/parity.js DIR`: our import, engines and preprocessing against PyTorch, torchvision and Keras,
+ * whose numbers `reference.py` and `keras_reference.py` left in DIR. Prints one JSON object; exit status 1 where logits or
+ * embeddings are further apart than is allowed.
  */
 import { Buffer } from "node:buffer";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findPlaces } from "../../src/library/places.js";
+import type { EngineName } from "../../src/shared/engine-names.js";
 import { type Decoder, openDecoder } from "../../src/worker/compute/decode.js";
 import type { DecodedImage } from "../../src/worker/compute/protocol.js";
 import { findModel, type Model } from "../../src/worker/model/catalog.js";
@@ -21,9 +22,16 @@ const allowed = { logitDifference: 1e-3, cosine: 0.99999 };
 const squareBytes = 224 * 224 * 3;
 const batchSize = 4;
 
+/** A weight file, and what the names of the files begin with that hold its logits and embeddings. */
+interface ReferenceCase {
+  readonly weights: string;
+  readonly outputs: string;
+}
+
 interface Reference {
   readonly photos: readonly string[];
   readonly compared: number;
+  readonly cases: readonly ReferenceCase[];
   readonly versions: Readonly<Record<string, string>>;
 }
 
@@ -36,24 +44,32 @@ const reference: Reference = JSON.parse(await readFile(join(directory, "referenc
 const squares = new Uint8Array(await readFile(join(directory, "squares.u8")));
 const cacheDir = await mkdtemp(join(tmpdir(), "lm-parity-"));
 try {
-  const pth = await compareWeights("random.pth", squares, reference);
-  const safetensors = await compareWeights("random.safetensors", squares, reference);
+  const weights: WeightsComparison[] = [];
+  for (const given of reference.cases) {
+    for (const engine of ["onnx", "wasm"] as const) weights.push(await compareWeights(given, engine));
+  }
   const preprocessing = await comparePreprocessing(squares, reference);
-  console.log(JSON.stringify({ versions: reference.versions, pth, safetensors, preprocessing }, null, 2));
-  const isApart = ({ largestLogitDifference: difference, leastLogitCosine, leastEmbeddingCosine }: typeof pth) =>
-    !(difference <= allowed.logitDifference && Math.min(leastLogitCosine, leastEmbeddingCosine) >= allowed.cosine);
-  if ([pth, safetensors].some(isApart)) process.exitCode = 1;
+  console.log(JSON.stringify({ versions: reference.versions, weights, preprocessing }, null, 2));
+  const isApart = ({ largestLogitDifference, leastLogitCosine, leastEmbeddingCosine }: WeightsComparison) =>
+    !(
+      largestLogitDifference <= allowed.logitDifference &&
+      Math.min(leastLogitCosine, leastEmbeddingCosine) >= allowed.cosine
+    );
+  if (weights.some(isApart)) process.exitCode = 1;
 } finally {
   await rm(cacheDir, { recursive: true, force: true });
 }
 
-/** The same squares through PyTorch and through our `onnx` engine, the weights having come through our importer. */
-async function compareWeights(file: string, pixels: Uint8Array, { compared }: Reference) {
-  const name = file.replace(".", "-");
-  const { model } = await importModel({ cacheDir, name, path: join(directory as string, file) });
-  const logits = await floatsOf("logits.f32");
-  const embeddings = await floatsOf("embeddings.f32");
-  const ours = await infer(model, cacheDir, pixels.subarray(0, compared * squareBytes));
+type WeightsComparison = Awaited<ReturnType<typeof compareWeights>>;
+
+/** The same squares through PyTorch or Keras and through one of our engines, the weights having come through our importer. */
+async function compareWeights({ weights, outputs }: ReferenceCase, engine: EngineName) {
+  const { compared } = reference;
+  const name = `${weights.replace(".", "-")}-${engine}`;
+  const { model } = await importModel({ cacheDir, name, path: join(directory as string, weights) });
+  const logits = await floatsOf(`${outputs}-logits.f32`);
+  const embeddings = await floatsOf(`${outputs}-embeddings.f32`);
+  const ours = await infer(model, cacheDir, squares.subarray(0, compared * squareBytes), engine);
   const { classes } = model.spec;
   const width = embeddings.length / compared;
   const rows = Array.from({ length: compared }, (_, image) => image);
@@ -62,6 +78,8 @@ async function compareWeights(file: string, pixels: Uint8Array, { compared }: Re
     cosine(row(embeddings, image, width), row(ours.embeddings, image, width)),
   );
   return {
+    weights,
+    engine: ours.engine,
     images: compared,
     modelSha256: model.modelSha256,
     largestLogit: logits.reduce((largest, logit) => Math.max(largest, Math.abs(logit)), 0),
@@ -132,9 +150,9 @@ async function decode(decoder: Decoder, photo: string): Promise<DecodedImage> {
   return outcome.value;
 }
 
-async function infer({ name, modelSha256 }: Model, cache: string, pixels: Uint8Array) {
+async function infer({ name, modelSha256 }: Model, cache: string, pixels: Uint8Array, engineName: EngineName = "onnx") {
   const modelDir = modelDirectory(cache, name);
-  const engine: Engine = await openEngine({ engine: "onnx", modelDir, modelSha256, engineThreads: 2 });
+  const engine: Engine = await openEngine({ engine: engineName, modelDir, modelSha256, engineThreads: 2 });
   const count = pixels.length / squareBytes;
   const logits = new Float32Array(count * engine.classes);
   const embeddings = new Float32Array(count * engine.embeddingWidth);
@@ -145,7 +163,7 @@ async function infer({ name, modelSha256 }: Model, cache: string, pixels: Uint8A
       logits.set(output.logits, start * engine.classes);
       embeddings.set(output.embeddings, start * engine.embeddingWidth);
     }
-    return { logits, embeddings };
+    return { engine: engine.name, logits, embeddings };
   } finally {
     await engine.close();
   }

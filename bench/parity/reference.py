@@ -2,9 +2,10 @@
 
     python bench/parity/reference.py OUT PHOTO...
 
-OUT gets a torchvision ResNet-50 with seeded random weights, as torch.save and as safetensors wrote it; the square that
-torchvision's transforms cut from each photo; and the logits and embeddings that PyTorch gives for the first 20 squares. Batch
-norm's statistics are those of the photos, as training would leave them, so that the numbers stay finite and none is trivial.
+OUT gets torchvision's ResNet-18, 34 and 50 with seeded random weights, as torch.save and as safetensors wrote them; the square
+that torchvision's transforms cut from each photo; and the logits and embeddings that PyTorch gives for the first 20 squares.
+Batch norm's statistics are those of the photos, as training would leave them, so that the numbers stay finite and none is
+trivial.
 """
 
 import json
@@ -20,6 +21,7 @@ from torch import nn
 from torchvision.transforms import v2
 
 COMPARED = 20
+ARCHITECTURES = ["resnet18", "resnet34", "resnet50"]
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 cut = v2.Compose([v2.Resize(256, antialias=True), v2.CenterCrop(224)])
@@ -31,9 +33,9 @@ def square(photo):
     return numpy.asarray(cut(image))
 
 
-def random_resnet(images):
+def random_resnet(architecture, images):
     torch.manual_seed(50)
-    model = torchvision.models.resnet50(weights=None)
+    model = torchvision.models.get_model(architecture, weights=None)
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         nn.init.uniform_(norm.weight, 0.5, 1.5)
@@ -53,21 +55,31 @@ def outputs(model, images):
     return logits, features[0]
 
 
+def write_reference(architecture, images, out):
+    model = random_resnet(architecture, images)
+    logits, embeddings = outputs(model, images)
+    state = model.state_dict()
+    torch.save(state, out / f"{architecture}.pth")
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, out / f"{architecture}.safetensors")
+    logits.numpy().tofile(out / f"{architecture}-logits.f32")
+    embeddings.numpy().tofile(out / f"{architecture}-embeddings.f32")
+
+
 def main(out, photos):
     out.mkdir(parents=True, exist_ok=True)
     squares = numpy.stack([square(photo) for photo in photos])
     pixels = torch.from_numpy(squares[:COMPARED]).permute(0, 3, 1, 2).float()
     images = (pixels / 255 - MEAN) / STD
-    model = random_resnet(images)
-    logits, embeddings = outputs(model, images)
-    state = model.state_dict()
-    torch.save(state, out / "random.pth")
-    save_file({name: tensor.contiguous() for name, tensor in state.items()}, out / "random.safetensors")
+    for architecture in ARCHITECTURES:
+        write_reference(architecture, images, out)
     squares.tofile(out / "squares.u8")
-    logits.numpy().tofile(out / "logits.f32")
-    embeddings.numpy().tofile(out / "embeddings.f32")
     versions = {"torch": torch.__version__, "torchvision": torchvision.__version__, "pillow": Image.__version__}
-    reference = {"photos": [str(photo.resolve()) for photo in photos], "compared": len(pixels), "versions": versions}
+    reference = {
+        "photos": [str(photo.resolve()) for photo in photos],
+        "compared": len(pixels),
+        "cases": [{"weights": f"{a}.{format}", "outputs": a} for a in ARCHITECTURES for format in ["pth", "safetensors"]],
+        "versions": versions,
+    }
     (out / "reference.json").write_text(json.dumps(reference, indent=2) + "\n")
 
 

@@ -3,8 +3,9 @@ import { resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { findPlaces } from "../library/places.js";
 import { LabelmillError } from "../shared/errors.js";
+import { type Architecture, architectures } from "../worker/model/architectures.js";
 import { importModel } from "../worker/model/import.js";
-import { type Architecture, architectures, initModel } from "../worker/model/init.js";
+import { initModel } from "../worker/model/init.js";
 import type { InstalledModel } from "../worker/model/install.js";
 import { resolveModel } from "../worker/model/known-models.js";
 import { type Preprocess, preprocessSha256 } from "../worker/model/preprocess.js";
@@ -14,8 +15,8 @@ import { addFlags, resolveFlags } from "./flags.js";
 import { openTerminal, type Terminal } from "./terminal.js";
 
 const importHelp = `
-PATH is a safetensors file, a file of torch.save (.pth, .pt, .bin; its state_dict, nothing in it is run), or the directory of a
-TensorFlow.js layers model. Tensor names are those of torchvision, timm, Hugging Face transformers or Keras.
+PATH is a safetensors file, a file of torch.save (.pth, .pt, .bin; its state_dict, nothing in it is run), an HDF5 file of Keras
+(.h5, weights or a whole model), or the directory of a TensorFlow.js layers model. Tensor names are those of torchvision, timm, Hugging Face transformers or Keras.
 
 --mean and --std are for pixels of 0 to 255, in the order of --channel-order: torchvision's 0.485 is 123.675 here.`;
 
@@ -40,12 +41,12 @@ interface InitFlags extends Record<string, unknown> {
 export function registerModelsImport(models: Command): void {
   const usual = "(default: torchvision's, or Keras's for its names)";
   addFlags(models.command("import"), "models")
-    .description("bring a ResNet of your own into the cache: bottleneck blocks, as in ResNet-50, 101 and 152")
+    .description("bring a ResNet-18, 34, 50, 101 or 152 of your own, of any width, into the cache")
     .argument("<path>", "weights")
     .requiredOption("--name <name>", "what the model is to be called")
     .option("--labels <file>", "one label a line (default: ImageNet's for 1,000 classes, else class_0, class_1, …)")
     .addOption(choice("--stride <place>", `where stages halve the resolution ${usual}`, ["first-1x1", "3x3"]))
-    .option("--epsilon <x>", "of batch norm (default: 1e-5, or 0.001 for Keras's names)")
+    .option("--epsilon <x>", "of batch norm (default: 1e-5, or Keras's for its names)")
     .option("--mean <a,b,c>", `subtracted from pixels of 0 to 255 ${usual}`)
     .option("--std <a,b,c>", `what they are divided by then ${usual}`)
     .addOption(choice("--channel-order <order>", `of the model's input ${usual}`, ["RGB", "BGR"]))
@@ -54,7 +55,7 @@ export function registerModelsImport(models: Command): void {
     .addHelpText("after", importHelp)
     .action(importCommand);
   addFlags(models.command("init"), "models")
-    .description("make an untrained ResNet, distributed as PyTorch's resnet50(weights=None); not PyTorch's numbers")
+    .description("make an untrained ResNet, distributed as PyTorch's weights=None; not PyTorch's numbers")
     .addArgument(models.createArgument("<architecture>", "which").choices(architectures))
     .requiredOption("--name <name>", "what the model is to be called")
     .requiredOption("--seed <n>", "the same seed gives the same weights")
@@ -112,9 +113,10 @@ function printInstalled(terminal: Terminal, { modelDir, model }: InstalledModel)
   const { name, title, spec, preprocess, modelSha256 } = model;
   const { shortestSide, cropSize, kernel, channelOrder, mean, std } = preprocess;
   const rounded = (numbers: readonly number[]) => numbers.map((number) => Number(number.toFixed(3))).join(", ");
+  const stride = spec.block === "basic" ? "" : `, stride in the ${spec.stridePlacement}`;
   terminal.print(
     [
-      `${name}: ${title}; ${spec.classes} classes, stride in the ${spec.stridePlacement}`,
+      `${name}: ${title}; ${spec.classes} classes${stride}`,
       `  preprocessing ${preprocessSha256(preprocess).slice(0, 8)}: shortest side ${shortestSide} (${kernel}), centre ${cropSize}, ${channelOrder}, mean ${rounded(mean)}, std ${rounded(std)}`,
       `  digest ${modelSha256}`,
       `  in ${modelDir}; use it with --model ${name}`,

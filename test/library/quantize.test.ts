@@ -4,11 +4,14 @@ import { join } from "node:path";
 import { quantize } from "../../src/library/quantize.js";
 import { findModel } from "../../src/worker/model/catalog.js";
 import { describeModel } from "../../src/worker/model/describe-model.js";
+import { importModel } from "../../src/worker/model/import.js";
 import { readCalibration } from "../../src/worker/model/int8/calibration.js";
+import { resolveModel } from "../../src/worker/model/known-models.js";
 import { modelDirectory } from "../../src/worker/model/store.js";
 import { resnet50ForTests } from "../support/model.js";
 import { projectRoot } from "../support/shared-data.js";
 import { useTempDir } from "../support/temp-dir.js";
+import { fixturePath } from "../support/weight-fixtures.js";
 
 const name = "resnet50";
 
@@ -45,6 +48,16 @@ describe("library/quantize", function () {
     assert.deepEqual(await kept(), ["folded.safetensors", "int8.json", "manifest.json"]);
     await rm(path);
     assert.deepEqual(await describeModel(cacheDir, name, "int8"), await describeModel(tempDir(), name, "int8"));
+  });
+
+  it("measures a network of basic blocks", async () => {
+    await importModel({ cacheDir, name: "basic", path: fixturePath("basic.safetensors") });
+    const { images, cosineLeast, path } = await quantize(photos, { model: "basic", cacheDir });
+    assert.ok(images === 4 && cosineLeast > 0.99, `cosine ${cosineLeast}`);
+    const { spec } = await resolveModel(cacheDir, "basic");
+    const { ranges } = await readCalibration(path, spec);
+    assert.equal(ranges.get("stage2.block1.first")?.[0], 0);
+    assert.ok((ranges.get("stage2.block1.second")?.[0] ?? 0) < 0);
   });
 
   it("takes the first images only where there is a limit", async () => {

@@ -38,8 +38,9 @@ export function naiveInt8(model: NaiveInt8, pixels: Uint8Array) {
   const first = quantize(stem.name, true, convolveImage(model, stem, pixels));
   let value: Integers = { ...first, planes: maxPool(first.planes) };
   let last: number[][][] = [];
-  for (const { name, reduce, spatial, expand, project } of blocks) {
-    const branch = realsOf(conv(expand, conv(spatial, conv(reduce, value, true), true), false));
+  for (const { name, inner, last: final, project } of blocks) {
+    const within = inner.reduce((before, layer) => conv(layer, before, true), value);
+    const branch = realsOf(conv(final, within, false));
     const shortcut = realsOf(project === null ? value : conv(project, value, false));
     last = branch.map((plane, c) =>
       plane.map((row, y) => row.map((real, x) => Math.max(0, real + at(shortcut, c, y, x)))),

@@ -14,9 +14,10 @@ export function naiveResNet(spec: ResNetSpec, source: SourceWeights, preprocess:
   const { stem, blocks } = layersOf(spec);
   const layer = (conv: ConvLayer, input: Image) => normalise(spec, convOf(source, conv), convolve(conv, source, input));
   let image = maxPool(relu(layer(stem, toImage(spec.inputSize, preprocess, pixels))));
-  for (const { reduce, spatial, expand, project } of blocks) {
+  for (const { inner, last, project } of blocks) {
     const shortcut = project === null ? image : layer(project, image);
-    const expanded = layer(expand, relu(layer(spatial, relu(layer(reduce, image)))));
+    const branch = inner.reduce((before, conv) => relu(layer(conv, before)), image);
+    const expanded = layer(last, branch);
     image = relu(expanded.map((plane, c) => plane.map((row, y) => row.map((v, x) => v + at(shortcut, c, y, x)))));
   }
   const embedding = image.map((plane) => plane.flat().reduce((sum, value) => sum + value, 0) / plane.flat().length);

@@ -16,6 +16,20 @@ export const tinySpec: ResNetSpec = {
   classes: 5,
 };
 
+/** The same of basic blocks, in torchvision's form: the first stage has no convolution on its shortcut, the second has. */
+export const tinyBasicSpec: ResNetSpec = {
+  ...tinySpec,
+  stages: [
+    { blocks: 2, width: 3 },
+    { blocks: 1, width: 4 },
+  ],
+  block: "basic",
+  expansion: 1,
+  stridePlacement: "3x3",
+  convBias: false,
+  batchNormEpsilon: 1e-5,
+};
+
 /** Numbers from -1 to 1, the same for the same seed (the generator of Park and Miller, 1988). */
 export function randomNumbers(count: number, seed: number): Float32Array {
   let state = seed;

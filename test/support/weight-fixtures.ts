@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { gunzipSync } from "node:zlib";
 
 /** Compiled, this file is dist/test/support/weight-fixtures.js. What bench/parity/make_fixtures.py wrote. */
 const folder = new URL("../../../test/fixtures/weights/", import.meta.url);
@@ -12,12 +13,21 @@ export function fixtureBytes(name: string): Uint8Array {
   return new Uint8Array(readFileSync(new URL(name, folder)));
 }
 
-/** Logits that PyTorch gives for `fixtureImage`. */
+/** What bench/parity/make_keras_fixtures.py wrote. */
+export function gunzippedFixture(name: string): Uint8Array {
+  return new Uint8Array(gunzipSync(fixtureBytes(name)));
+}
+
+/** Logits that PyTorch, or Keras, gives for `fixtureImage`. */
 export interface FixtureLogits {
   readonly torchvision: readonly number[];
   readonly huggingFace: readonly number[];
   readonly half: readonly number[];
   readonly bfloat16: readonly number[];
+  readonly basic: readonly number[];
+  readonly huggingFaceBasic: readonly number[];
+  readonly kerasApplications: readonly number[];
+  readonly kerasWholeModel: readonly number[];
 }
 
 export function fixtureLogits(): FixtureLogits {

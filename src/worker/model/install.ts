@@ -8,6 +8,7 @@ import type { Model } from "./catalog.js";
 import { listModels } from "./catalog.js";
 import { type ImportedParts, isModelName, modelOf } from "./manifest.js";
 import type { Preprocess } from "./preprocess.js";
+import { findPublished } from "./published.js";
 import { layersOf, type ResNetSpec } from "./spec.js";
 import { commitImported, isNameTaken, modelDirectory, withWorkDirectory } from "./store.js";
 import { digestWeights } from "./weights/digest.js";
@@ -38,7 +39,8 @@ const imageNetClasses = 1000;
 export async function requireFreeName(cacheDir: string, name: string): Promise<void> {
   const refuse = (reason: string) => new LabelmillError("MODEL_NAME", { name, reason });
   if (!isModelName(name)) throw refuse("expected lower-case letters, digits, - and _, 64 at most");
-  if (listModels().some((known) => known.name === name)) throw refuse("it is a model of the catalog");
+  if (findPublished(name) !== undefined || listModels().some((known) => known.name === name))
+    throw refuse("it is a model of the catalog");
   if (await isNameTaken(cacheDir, name))
     throw refuse(`a model has it; \`labelmill models rm ${name}\` removes that one`);
 }
@@ -52,7 +54,8 @@ export function defaultLabels({ classes }: ResNetSpec): readonly string[] | null
 /** `ResNet-50`: layers with weights, counted as the paper does (table 1), without the shortcuts. */
 export function architectureOf(spec: ResNetSpec): string {
   const { blocks } = layersOf(spec);
-  return `ResNet-${blocks.length * 3 + 2}`;
+  const inBlocks = blocks.reduce((sum, { inner }) => sum + inner.length + 1, 0);
+  return `ResNet-${inBlocks + 2}`;
 }
 
 /** Puts the model into the cache. Throws MODEL_NAME as above. */

@@ -1,5 +1,5 @@
 /**
- * Every model that can be named: those of the catalog, and those that the user imported into the cache. Readable without
+ * Every model that can be named: those of the catalog, and those that the user pulled or imported into the cache. Readable without
  * any weights, so that a producer can pin a run's model; it loads no native code and no network code.
  */
 import { createHash } from "node:crypto";
@@ -9,7 +9,8 @@ import { fileURLToPath } from "node:url";
 import { isCode, LabelmillError, messageOf, systemCode } from "../../shared/errors.js";
 import { listModels, type Model } from "./catalog.js";
 import { isModelName, modelOf } from "./manifest.js";
-import { damaged, isModelCached, labelsFile, modelDirectory, readManifest } from "./store.js";
+import { findPublished, listPublished, type PublishedModel, publishedAt } from "./published.js";
+import { damaged, isModelCached, isNameTaken, labelsFile, modelDirectory, readManifest } from "./store.js";
 
 /** One line of `models list`. */
 export interface ListedModel {
@@ -22,7 +23,10 @@ export interface ListedModel {
   readonly state: "cached" | "not pulled" | "damaged";
 }
 
-/** The model of that name, from the catalog or the cache. Throws MODEL_UNKNOWN, or MODEL_CORRUPT for a bad manifest. */
+/**
+ * The model of that name, from the catalog or the cache. Throws MODEL_UNKNOWN, MODEL_CORRUPT for a bad manifest, or
+ * MODEL_NOT_PULLED for published weights, which have no digest before.
+ */
 export async function resolveModel(cacheDir: string, name: string): Promise<Model> {
   const model = listModels().find((known) => known.name === name);
   if (model !== undefined) return model;
@@ -30,21 +34,28 @@ export async function resolveModel(cacheDir: string, name: string): Promise<Mode
     try {
       return modelOf(await readManifest(modelDirectory(cacheDir, name)));
     } catch (error) {
-      if (!isCode(error, "MODEL_NOT_PULLED")) throw error;
+      if (!isCode(error, "MODEL_NOT_PULLED") || findPublished(name) !== undefined) throw error;
     }
   }
-  const known = [...listModels().map((each) => each.name), ...(await importedNames(cacheDir))].join(", ");
+  const known = [...listModels(), ...listPublished()]
+    .map((each) => each.name)
+    .concat(await importedNames(cacheDir))
+    .join(", ");
   throw new LabelmillError("MODEL_UNKNOWN", { name, known });
 }
 
-/** Models of the catalog, then imported ones by name. */
+/** Models of the catalog, then torchvision's, then imported ones by name. */
 export async function listKnownModels(cacheDir: string): Promise<ListedModel[]> {
   const catalogued = listModels().map(async ({ name, title, licence, source, modelSha256 }): Promise<ListedModel> => {
     const state = (await isModelCached(cacheDir, name)) ? "cached" : "not pulled";
     return { name, title, licence, source: `npm:${source.package}@${source.version}`, modelSha256, state };
   });
+  const published = listPublished().map(async (model) => {
+    const isThere = await isNameTaken(cacheDir, model.name);
+    return isThere ? listImported(cacheDir, model.name) : listUnpulled(model);
+  });
   const imported = (await importedNames(cacheDir)).map((name) => listImported(cacheDir, name));
-  return Promise.all([...catalogued, ...imported]);
+  return Promise.all([...catalogued, ...published, ...imported]);
 }
 
 /**
@@ -72,11 +83,15 @@ export async function loadLabels(cacheDir: string, { name, spec, labelsSha256 }:
   }
 }
 
+function listUnpulled({ name, title, licence, file }: PublishedModel): ListedModel {
+  return { name, title, licence, source: new URL(file, publishedAt).href, modelSha256: null, state: "not pulled" };
+}
+
 async function listImported(cacheDir: string, name: string): Promise<ListedModel> {
   try {
     const { modelSha256, source, imported } = await readManifest(modelDirectory(cacheDir, name));
     const state = (await isModelCached(cacheDir, name)) ? "cached" : "damaged";
-    return { name, title: imported?.title ?? name, licence: null, source, modelSha256, state };
+    return { name, title: imported?.title ?? name, licence: imported?.licence ?? null, source, modelSha256, state };
   } catch (error) {
     if (!isCode(error, "MODEL_CORRUPT") && !isCode(error, "MODEL_NOT_PULLED")) throw error;
     return { name, title: messageOf(error), licence: null, source: "unknown", modelSha256: null, state: "damaged" };
@@ -88,6 +103,6 @@ async function importedNames(cacheDir: string): Promise<string[]> {
     if (systemCode(error) === "ENOENT") return [];
     throw error;
   });
-  const catalogued = listModels().map(({ name }) => name);
-  return entries.filter((name) => isModelName(name) && !catalogued.includes(name)).sort();
+  const others = [...listModels(), ...listPublished()].map(({ name }) => name);
+  return entries.filter((name) => isModelName(name) && !others.includes(name)).sort();
 }

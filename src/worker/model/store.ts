@@ -7,8 +7,9 @@
 import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { isCode, LabelmillError, messageOf, systemCode } from "../../shared/errors.js";
-import { type CatalogModel, listModels, type Model } from "./catalog.js";
+import { listModels, type Model } from "./catalog.js";
 import { type ImportedParts, isManifest, isModelName, type ModelManifest, modelOf } from "./manifest.js";
+import { findPublished } from "./published.js";
 import { foldedShapesOf } from "./spec.js";
 import { digestWeights } from "./weights/digest.js";
 import { decodeSafetensors, encodeSafetensors } from "./weights/safetensors.js";
@@ -107,29 +108,20 @@ export async function withWorkDirectory<T>(cacheDir: string, work: (directory: s
 }
 
 /**
- * Puts `weights`, already checked against the model's digest, into the cache; `workDirectory` is one of
- * `withWorkDirectory`.
+ * Puts pulled `weights`, already checked against what is pinned of them, into the cache, over those that may be there;
+ * `workDirectory` is one of `withWorkDirectory`.
  */
 export async function commitModel(
   cacheDir: string,
   workDirectory: string,
-  model: CatalogModel,
+  manifest: Omit<ModelManifest, "format" | "precision" | "bytes">,
   weights: FoldedWeights,
 ): Promise<void> {
-  const { name, modelSha256, precision, source } = model;
   const chunks = encodeSafetensors(weights.values());
   const bytes = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
-  const manifest: ModelManifest = {
-    format: 1,
-    name,
-    modelSha256,
-    precision,
-    source: `${source.package}@${source.version}`,
-    bytes,
-  };
   await writeSynced(join(workDirectory, weightsFile), chunks);
-  await writeManifest(workDirectory, manifest);
-  const directory = modelDirectory(cacheDir, name);
+  await writeManifest(workDirectory, { format: 1, precision: "fp32", bytes, ...manifest });
+  const directory = modelDirectory(cacheDir, manifest.name);
   await mkdir(directory, { recursive: true });
   await rename(join(workDirectory, weightsFile), join(directory, weightsFile));
   await rename(join(workDirectory, manifestFile), join(directory, manifestFile));
@@ -190,8 +182,8 @@ export async function removeModel(cacheDir: string, name: string): Promise<boole
 
 /** MODEL_CORRUPT with the remedy that fits the model. */
 export function damaged(name: string, reason: string, cause?: unknown): LabelmillError {
-  const isCatalogued = listModels().some((model) => model.name === name);
-  const remedy = isCatalogued
+  const isPulled = findPublished(name) !== undefined || listModels().some((model) => model.name === name);
+  const remedy = isPulled
     ? `run \`labelmill models pull ${name} --force\``
     : `run \`labelmill models rm ${name}\` and import it again`;
   return new LabelmillError("MODEL_CORRUPT", { name, reason, remedy }, { cause });

@@ -22,6 +22,19 @@ describe("worker/model/init", function () {
     await assert.rejects(init("fresh", 7), { code: "MODEL_NAME" });
   });
 
+  it("makes the shallow ones of basic blocks", async () => {
+    const { model, modelDir } = await initModel({
+      cacheDir: cacheDir(),
+      name: "shallow",
+      architecture: "resnet18",
+      seed: 7,
+    });
+    assert.equal(model.title, "ResNet-18, untrained, of seed 7");
+    assert.equal(model.modelSha256, "1d3cc26723113a618064024a853a6c7b7206adaefd9a34ad48050cc58f98a876");
+    const { weights } = await readModel(modelDir, model.modelSha256);
+    assert.deepEqual(weights.get("stage2.block1.second.weight")?.shape, [128, 128, 3, 3]);
+  });
+
   it("distributes weights as torchvision does", () => {
     const spec = { ...tinySpec, convBias: false, stemWidth: 64, stages: [{ blocks: 1, width: 64 }], classes: 1000 };
     const { convs, fcWeight, fcBias } = freshWeights(spec, createRandom(3));

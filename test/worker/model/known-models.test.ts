@@ -5,6 +5,7 @@ import { findModel } from "../../../src/worker/model/catalog.js";
 import { describeModel } from "../../../src/worker/model/describe-model.js";
 import { importModel } from "../../../src/worker/model/import.js";
 import { listKnownModels, loadLabels, resolveModel } from "../../../src/worker/model/known-models.js";
+import { listPublished } from "../../../src/worker/model/published.js";
 import { isModelCached, modelDirectory, readModel, removeModel } from "../../../src/worker/model/store.js";
 import { useTempDir } from "../../support/temp-dir.js";
 import { fixturePath } from "../../support/weight-fixtures.js";
@@ -37,7 +38,7 @@ describe("worker/model/known-models", () => {
     for (const name of ["tony", "../models/tiny", "", "Tiny"]) {
       await assert.rejects(resolveModel(cacheDir(), name), {
         code: "MODEL_UNKNOWN",
-        message: `Unknown model \`${name}\`; known: resnet50, tiny`,
+        message: new RegExp(`^Unknown model \`${name}\`; known: resnet50, resnet18-v1, .*resnet152-v2, tiny$`),
       });
       assert.equal(await isModelCached(cacheDir(), name), false);
       assert.equal(await removeModel(cacheDir(), name), false);
@@ -56,13 +57,14 @@ describe("worker/model/known-models", () => {
       listed.map(({ name, state }) => [name, state]),
       [
         ["resnet50", "not pulled"],
+        ...listPublished().map(({ name }) => [name, "not pulled"]),
         ["broken", "damaged"],
         ["cut", "damaged"],
         ["empty", "damaged"],
         ["tiny", "cached"],
       ],
     );
-    assert.deepEqual(await listKnownModels(join(cacheDir(), "nowhere")).then(({ length }) => length), 1);
+    assert.deepEqual(await listKnownModels(join(cacheDir(), "nowhere")).then(({ length }) => length), 9);
   });
 
   it("removes a model, be it damaged", async () => {
@@ -99,7 +101,13 @@ describe("worker/model/known-models", () => {
       code: "MODEL_CORRUPT",
       message: /content has digest/,
     });
-    await change("manifest.json", (text) => text.replace('"stemWidth": 4', '"stemWidth": 8'));
+    const manifest = await readFile(join(modelDir, "manifest.json"), "utf8");
+    await change("manifest.json", (text) => text.replace('"expansion": 4', '"block": "dense", "expansion": 4'));
+    await assert.rejects(readModel(modelDir, model.modelSha256), {
+      code: "MODEL_CORRUPT",
+      message: /its manifest is not one of this version's/,
+    });
+    await change("manifest.json", () => manifest.replace('"stemWidth": 4', '"stemWidth": 8'));
     await assert.rejects(readModel(modelDir, model.modelSha256), {
       code: "MODEL_CORRUPT",
       message: /tensor stem.weight has shape \[4, 3, 7, 7\], expected \[8, 3, 7, 7\]/,

@@ -10,7 +10,7 @@ import {
   tinyPixels,
   tinySpecV15,
 } from "../../support/definition.js";
-import { tinySpec } from "../../support/tiny-resnet.js";
+import { tinyBasicSpec, tinySpec } from "../../support/tiny-resnet.js";
 
 const open = (parts: GraphParts) => openOnnxEngine(parts, { threads: 1 });
 
@@ -19,6 +19,8 @@ describe("worker/model/onnx-graph", () => {
 
   it("computes what the definition says: v1.5, RGB with a scale, no biases", () =>
     assertComputesDefinition(open, tinySpecV15, rgb));
+
+  it("computes what the definition says: basic blocks", () => assertComputesDefinition(open, tinyBasicSpec, rgb));
 
   it("takes any number of images in one session and does not mix them", async () => {
     const engine = await open(tinyParts());

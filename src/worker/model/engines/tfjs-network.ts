@@ -100,11 +100,11 @@ function runStem(program: Program, images: Tensor4D): Tensor4D {
 }
 
 /** Tidied by itself, so that no more than one block's activations are alive at once. */
-function runBlock(program: Program, { reduce, spatial, expand, project }: Block, input: Tensor4D): Tensor4D {
+function runBlock(program: Program, { inner, last, project }: Block, input: Tensor4D): Tensor4D {
   return tidy(() => {
-    const inner = conv(program, spatial, conv(program, reduce, input, "relu"), "relu");
+    const branch = inner.reduce((value, layer) => conv(program, layer, value, "relu"), input);
     const shortcut = project === null ? input : conv(program, project, input, "linear");
-    return relu(add<Tensor4D>(conv(program, expand, inner, "linear"), shortcut));
+    return relu(add<Tensor4D>(conv(program, last, branch, "linear"), shortcut));
   });
 }
 

@@ -2,24 +2,27 @@
  * Finds out which ResNet a file's tensors are, from their names and shapes alone. What these cannot tell, where the stride
  * is and batch norm's epsilon, is given. It only finds a candidate: `source` then checks every tensor against it.
  */
-import type { ResNetSpec, StageSpec, TensorShape } from "../spec.js";
+import type { BlockKind, ResNetSpec, Role, StageSpec, TensorShape } from "../spec.js";
 import type { Naming } from "./naming.js";
 
 /** What no tensor tells. */
 export type Undetectable = Pick<ResNetSpec, "inputSize" | "stridePlacement" | "batchNormEpsilon">;
 
-/** The spec that fits the tensors. Throws an Error that names the tensor which is not that of a bottleneck ResNet. */
+/** The spec that fits the tensors. Throws an Error that names the tensor which is not that of a ResNet. */
 export function detectSpec(tensors: Iterable<TensorShape>, naming: Naming, given: Undetectable): ResNetSpec {
   const shapes = new Map(Array.from(tensors, ({ name, shape }) => [name, shape]));
   const stages = detectStages(shapes, naming);
   const [first] = stages;
-  if (first === undefined) throw new Error(`found no block: expected a tensor ${kernelName(naming, 1, 1, "reduce")}`);
-  const expanded = outputsOf(shapes, naming, kernelName(naming, 1, 1, "expand"));
+  if (first === undefined) throw new Error(`found no block: expected a tensor ${kernelName(naming, 1, 1, "first")}`);
+  const block = detectBlock(shapes, naming);
+  const lastKernel = kernelName(naming, 1, 1, block === "basic" ? "second" : "expand");
   return {
     ...given,
+    // The convolution that halves the resolution is the block's first, and it is 3x3.
+    ...(block === "basic" && { block, stridePlacement: "3x3" }),
     stemWidth: outputsOf(shapes, naming, naming.layer("stem").kernel),
     stages,
-    expansion: expanded / first.width,
+    expansion: outputsOf(shapes, naming, lastKernel) / first.width,
     convBias: shapes.has(naming.layer("stem").bias),
     classes: outputsOf(shapes, naming, naming.fcWeight),
   };
@@ -32,22 +35,32 @@ function detectStages(shapes: Shapes, naming: Naming): StageSpec[] {
   while (true) {
     const stage = stages.length + 1;
     let blocks = 0;
-    while (shapes.has(kernelName(naming, stage, blocks + 1, "reduce"))) blocks += 1;
+    while (shapes.has(kernelName(naming, stage, blocks + 1, "first"))) blocks += 1;
     if (blocks === 0) return stages;
-    requireBottleneck(shapes, naming, stage);
-    stages.push({ blocks, width: outputsOf(shapes, naming, kernelName(naming, stage, 1, "reduce")) });
+    stages.push({ blocks, width: outputsOf(shapes, naming, kernelName(naming, stage, 1, "first")) });
   }
 }
 
-/** ResNet-18 and 34 have two convolutions a block, whose first has the same name as that of a bottleneck. */
-function requireBottleneck(shapes: Shapes, naming: Naming, stage: number): void {
-  const expand = kernelName(naming, stage, 1, "expand");
-  if (shapes.has(expand)) return;
-  const found = "found blocks of two convolutions, as in ResNet-18 and 34, or none of a ResNet";
-  throw new Error(`tensor ${expand} is missing: expected bottleneck blocks, as in ResNet-50, 101 and 152; ${found}`);
+/** By the size of the first block's first kernel, which has the same name in all kinds of block. */
+function detectBlock(shapes: Shapes, naming: Naming): BlockKind {
+  const name = kernelName(naming, 1, 1, "first");
+  const size = shapes.get(name)?.at(naming.outputsLast ? 0 : -1);
+  const block = kernelSizes.get(size);
+  if (block !== undefined && naming.blocks.includes(block)) return block;
+  const expected = naming.blocks.map((each) => `${each} blocks (${described[each]})`).join(" or ");
+  throw new Error(`tensor ${name} has shape [${shapes.get(name)?.join(", ")}]: expected ${expected}`);
 }
 
-function kernelName(naming: Naming, stage: number, block: number, role: "reduce" | "expand"): string {
+const kernelSizes: ReadonlyMap<number | undefined, BlockKind> = new Map([
+  [1, "bottleneck"],
+  [3, "basic"],
+]);
+const described: Readonly<Record<BlockKind, string>> = {
+  basic: "3x3, 3x3, as in ResNet-18 and 34",
+  bottleneck: "1x1, 3x3, 1x1, as in ResNet-50, 101 and 152",
+};
+
+function kernelName(naming: Naming, stage: number, block: number, role: Role): string {
   return naming.layer(`stage${stage}.block${block}.${role}`).kernel;
 }
 

@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { readKerasH5 } from "./keras-h5.js";
 import { type Naming, namingOf } from "./naming.js";
 import type { RawTensor } from "./raw-tensor.js";
 import { readSafetensors } from "./safetensors.js";
@@ -25,7 +26,7 @@ export interface WeightFile {
 const maxBytes = 2 ** 31 - 1;
 
 /**
- * Reads a safetensors file, a file of torch.save, or the directory of a TensorFlow.js layers model. Throws an Error that
+ * Reads a safetensors file, a file of torch.save, an HDF5 file of Keras, or the directory of a TensorFlow.js layers model. Throws an Error that
  * says what is wrong with it.
  */
 export async function readWeightFile(path: string): Promise<WeightFile> {
@@ -36,7 +37,7 @@ export async function readWeightFile(path: string): Promise<WeightFile> {
     return bytes;
   };
   const isDirectory = (await stat(path)).isDirectory();
-  const all = isDirectory ? await readTfjsLayers((name) => read(join(path, name))) : readBytes(await read(path));
+  const all = isDirectory ? await readTfjsLayers((name) => read(join(path, name))) : await readBytes(await read(path));
   const tensors = withoutWrapper(all).filter(({ name }) => !isIgnored(name));
   return { naming: namingOf(tensors.map(({ name }) => name)), tensors, sha256: hash.digest("hex") };
 }
@@ -48,24 +49,32 @@ async function readBounded(path: string): Promise<Uint8Array> {
   return readFile(path);
 }
 
-function readBytes(bytes: Uint8Array): RawTensor[] {
-  if (isZip(bytes)) return readTorchFile(bytes);
-  for (const { magic, reason } of foreign) {
-    if (magic.every((byte, index) => bytes[index] === byte)) throw new Error(reason);
+async function readBytes(bytes: Uint8Array): Promise<RawTensor[]> {
+  for (const { at = 0, magic, reason } of foreign) {
+    if (magic.every((byte, index) => bytes[at + index] === byte)) throw new Error(reason);
   }
-  return readSafetensors(bytes);
+  if (isZip(bytes)) return readTorchFile(bytes);
+  return isHdf5(bytes) ? readKerasH5(bytes) : readSafetensors(bytes);
 }
 
-/** First bytes of what people also call weights. The first is the number that PyTorch wrote there, as a pickle. */
-const foreign: readonly { readonly magic: readonly number[]; readonly reason: string }[] = [
+/** By the signature at its start: it may also stand further on, but not in a file of Keras. */
+function isHdf5(bytes: Uint8Array): boolean {
+  return [0x89, 0x48, 0x44, 0x46].every((byte, index) => bytes[index] === byte);
+}
+
+/** What people also call weights, by bytes that it has at a place, the start unless said. */
+const foreign: readonly { readonly at?: number; readonly magic: readonly number[]; readonly reason: string }[] = [
+  // The number that PyTorch wrote there, as a pickle.
   {
     magic: [0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46],
     reason: "it is in PyTorch's format before 1.6; load it there and torch.save its state_dict again",
   },
   { magic: [0x80, 0x02], reason: "it is a bare pickle, expected the zip archive that torch.save writes" },
   {
-    magic: [0x89, 0x48, 0x44, 0x46],
-    reason: "it is an HDF5 file, which this version does not read; convert it with tensorflowjs_converter",
+    // The name of a zip's first entry.
+    at: 30,
+    magic: [...Buffer.from("metadata.json")],
+    reason: "it is in Keras's format .keras; load it there and save it as .h5",
   },
 ];
 

@@ -16,7 +16,7 @@ import {
   tinySpecV15,
 } from "../../../support/definition.js";
 import { assertSameAnswers, decodeExamples, resnet50Parts } from "../../../support/examples.js";
-import { tinySpec } from "../../../support/tiny-resnet.js";
+import { tinyBasicSpec, tinySpec } from "../../../support/tiny-resnet.js";
 
 const open = (parts: GraphParts) => openWasmEngine(parts, { threads: 1 });
 
@@ -25,6 +25,8 @@ describe("worker/model/engines/wasm", () => {
 
   it("computes what the definition says: v1.5, RGB with a scale, no biases", () =>
     assertComputesDefinition(open, tinySpecV15, rgb));
+
+  it("computes what the definition says: basic blocks", () => assertComputesDefinition(open, tinyBasicSpec, rgb));
 
   it("says what really runs", async () => {
     const engine = await open(tinyParts());

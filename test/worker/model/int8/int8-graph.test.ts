@@ -9,7 +9,7 @@ import { layersOf, type ResNetSpec } from "../../../../src/worker/model/spec.js"
 import { foldWeights } from "../../../../src/worker/model/weights/fold.js";
 import { bgr, rgb } from "../../../support/definition.js";
 import { naiveInt8 } from "../../../support/naive-int8.js";
-import { randomNumbers, randomSource, tinySpec } from "../../../support/tiny-resnet.js";
+import { randomNumbers, randomSource, tinyBasicSpec, tinySpec } from "../../../support/tiny-resnet.js";
 
 const imageBytes = 32 * 32 * 3;
 const count = 3;
@@ -72,4 +72,6 @@ describe("worker/model/int8/int8-graph", () => {
 
   it("computes what the definition says: v1.5, RGB with a scale, no biases, 7-bit weights", () =>
     compare({ ...tinySpec, stridePlacement: "3x3", convBias: false, batchNormEpsilon: 1e-5 }, rgb, 63));
+
+  it("computes what the definition says: basic blocks", () => compare(tinyBasicSpec, rgb, 127));
 });

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readWeightFile } from "../../../../src/worker/model/weights/weight-file.js";
+import { storedZip } from "../../../support/stored-zip.js";
 import { useTempDir } from "../../../support/temp-dir.js";
 import { fixtureBytes, fixturePath } from "../../../support/weight-fixtures.js";
 
@@ -48,7 +49,8 @@ describe("worker/model/weights/weight-file", () => {
       assert.rejects(readWeightFile(await put(bytes)), reason);
     await refused(fixtureBytes("before-1.6.pth"), /PyTorch's format before 1.6/);
     await refused(Uint8Array.of(0x80, 2, 0x7d, 0x2e), /a bare pickle/);
-    await refused(Uint8Array.of(0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a), /an HDF5 file/);
+    await refused(Uint8Array.of(0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a), /not a sound HDF5 file/);
+    await refused(storedZip(new Map([["metadata.json", Buffer.from("{}")]])), /Keras's format .keras/);
     await refused(new Uint8Array(0), /the file ends inside its header/);
   });
 
