@@ -15,6 +15,8 @@ import { cosine } from "../../src/worker/model/cosine.js";
 import type { Engine } from "../../src/worker/model/engines/engine.js";
 import { openEngine } from "../../src/worker/model/engines/open-engine.js";
 import { importModel } from "../../src/worker/model/import.js";
+import { importOnnxModel, isOnnxPath } from "../../src/worker/model/onnx-file/import.js";
+import { outputSizesOf } from "../../src/worker/model/output-sizes.js";
 import { modelDirectory } from "../../src/worker/model/store.js";
 
 const allowed = { logitDifference: 1e-3, cosine: 0.99999 };
@@ -38,23 +40,30 @@ const cacheDir = await mkdtemp(join(tmpdir(), "lm-parity-"));
 try {
   const pth = await compareWeights("random.pth", squares, reference);
   const safetensors = await compareWeights("random.safetensors", squares, reference);
+  const onnx = await compareWeights("random.onnx", squares, reference);
+  const dynamoOnnx = await compareWeights("dynamo.onnx", squares, reference);
   const preprocessing = await comparePreprocessing(squares, reference);
-  console.log(JSON.stringify({ versions: reference.versions, pth, safetensors, preprocessing }, null, 2));
+  console.log(
+    JSON.stringify({ versions: reference.versions, pth, safetensors, onnx, dynamoOnnx, preprocessing }, null, 2),
+  );
   const isApart = ({ largestLogitDifference: difference, leastLogitCosine, leastEmbeddingCosine }: typeof pth) =>
     !(difference <= allowed.logitDifference && Math.min(leastLogitCosine, leastEmbeddingCosine) >= allowed.cosine);
-  if ([pth, safetensors].some(isApart)) process.exitCode = 1;
+  if ([pth, safetensors, onnx, dynamoOnnx].some(isApart)) process.exitCode = 1;
 } finally {
   await rm(cacheDir, { recursive: true, force: true });
 }
 
-/** The same squares through PyTorch and through our `onnx` engine, the weights having come through our importer. */
+/** The same squares through PyTorch and through our `onnx` engine, the model having come through our importers. */
 async function compareWeights(file: string, pixels: Uint8Array, { compared }: Reference) {
   const name = file.replace(".", "-");
-  const { model } = await importModel({ cacheDir, name, path: join(directory as string, file) });
+  const given = { cacheDir, name, path: join(directory as string, file) };
+  const { model } = isOnnxPath(file)
+    ? await importOnnxModel({ ...given, prove: async () => {} })
+    : await importModel(given);
   const logits = await floatsOf("logits.f32");
   const embeddings = await floatsOf("embeddings.f32");
   const ours = await infer(model, cacheDir, pixels.subarray(0, compared * squareBytes));
-  const { classes } = model.spec;
+  const { classes } = outputSizesOf(model);
   const width = embeddings.length / compared;
   const rows = Array.from({ length: compared }, (_, image) => image);
   const logitCosines = rows.map((image) => cosine(row(logits, image, classes), row(ours.logits, image, classes)));

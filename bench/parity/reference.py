@@ -2,7 +2,8 @@
 
     python bench/parity/reference.py OUT PHOTO...
 
-OUT gets a torchvision ResNet-50 with seeded random weights, as torch.save and as safetensors wrote it; the square that
+OUT gets a torchvision ResNet-50 with seeded random weights, as torch.save, safetensors and both of torch.onnx's exporters (which
+need onnx and onnxscript) wrote it; the square that
 torchvision's transforms cut from each photo; and the logits and embeddings that PyTorch gives for the first 20 squares. Batch
 norm's statistics are those of the photos, as training would leave them, so that the numbers stay finite and none is trivial.
 """
@@ -53,6 +54,14 @@ def outputs(model, images):
     return logits, features[0]
 
 
+def export(model, out):
+    example, names = (torch.zeros(2, 3, 224, 224),), {"input_names": ["input"], "output_names": ["output"]}
+    axes = {"input": {0: "batch"}, "output": {0: "batch"}}
+    torch.onnx.export(model, example, out / "random.onnx", dynamo=False, opset_version=13, dynamic_axes=axes, **names)
+    shapes = ({0: torch.export.Dim("batch")},)
+    torch.onnx.export(model, example, out / "dynamo.onnx", dynamo=True, external_data=True, dynamic_shapes=shapes, **names)
+
+
 def main(out, photos):
     out.mkdir(parents=True, exist_ok=True)
     squares = numpy.stack([square(photo) for photo in photos])
@@ -63,6 +72,7 @@ def main(out, photos):
     state = model.state_dict()
     torch.save(state, out / "random.pth")
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, out / "random.safetensors")
+    export(model, out)
     squares.tofile(out / "squares.u8")
     logits.numpy().tofile(out / "logits.f32")
     embeddings.numpy().tofile(out / "embeddings.f32")
