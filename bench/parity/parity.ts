@@ -16,6 +16,8 @@ import { cosine } from "../../src/worker/model/cosine.js";
 import type { Engine } from "../../src/worker/model/engines/engine.js";
 import { openEngine } from "../../src/worker/model/engines/open-engine.js";
 import { importModel } from "../../src/worker/model/import.js";
+import { importOnnxModel, isOnnxPath } from "../../src/worker/model/onnx-file/import.js";
+import { outputSizesOf } from "../../src/worker/model/output-sizes.js";
 import { modelDirectory } from "../../src/worker/model/store.js";
 
 const allowed = { logitDifference: 1e-3, cosine: 0.99999 };
@@ -46,7 +48,9 @@ const cacheDir = await mkdtemp(join(tmpdir(), "lm-parity-"));
 try {
   const weights: WeightsComparison[] = [];
   for (const given of reference.cases) {
-    for (const engine of ["onnx", "wasm"] as const) weights.push(await compareWeights(given, engine));
+    // An .onnx file runs on ONNX Runtime alone.
+    const engines: readonly EngineName[] = isOnnxPath(given.weights) ? ["onnx"] : ["onnx", "wasm"];
+    for (const engine of engines) weights.push(await compareWeights(given, engine));
   }
   const preprocessing = await comparePreprocessing(squares, reference);
   console.log(JSON.stringify({ versions: reference.versions, weights, preprocessing }, null, 2));
@@ -62,15 +66,18 @@ try {
 
 type WeightsComparison = Awaited<ReturnType<typeof compareWeights>>;
 
-/** The same squares through PyTorch or Keras and through one of our engines, the weights having come through our importer. */
+/** The same squares through PyTorch or Keras and through one of our engines, the model having come through our importers. */
 async function compareWeights({ weights, outputs }: ReferenceCase, engine: EngineName) {
   const { compared } = reference;
   const name = `${weights.replace(".", "-")}-${engine}`;
-  const { model } = await importModel({ cacheDir, name, path: join(directory as string, weights) });
+  const given = { cacheDir, name, path: join(directory as string, weights) };
+  const { model } = isOnnxPath(weights)
+    ? await importOnnxModel({ ...given, prove: async () => {} })
+    : await importModel(given);
   const logits = await floatsOf(`${outputs}-logits.f32`);
   const embeddings = await floatsOf(`${outputs}-embeddings.f32`);
   const ours = await infer(model, cacheDir, squares.subarray(0, compared * squareBytes), engine);
-  const { classes } = model.spec;
+  const { classes } = outputSizesOf(model);
   const width = embeddings.length / compared;
   const rows = Array.from({ length: compared }, (_, image) => image);
   const logitCosines = rows.map((image) => cosine(row(logits, image, classes), row(ours.logits, image, classes)));

@@ -2,10 +2,10 @@
 
     python bench/parity/reference.py OUT PHOTO...
 
-OUT gets torchvision's ResNet-18, 34 and 50 with seeded random weights, as torch.save and as safetensors wrote them; the square
-that torchvision's transforms cut from each photo; and the logits and embeddings that PyTorch gives for the first 20 squares.
-Batch norm's statistics are those of the photos, as training would leave them, so that the numbers stay finite and none is
-trivial.
+OUT gets torchvision's ResNet-18, 34 and 50 with seeded random weights, as torch.save and as safetensors wrote them, and the
+ResNet-50 as both of torch.onnx's exporters (which need onnx and onnxscript) wrote it; the square that torchvision's transforms
+cut from each photo; and the logits and embeddings that PyTorch gives for the first 20 squares. Batch norm's statistics are
+those of the photos, as training would leave them, so that the numbers stay finite and none is trivial.
 """
 
 import json
@@ -63,6 +63,16 @@ def write_reference(architecture, images, out):
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, out / f"{architecture}.safetensors")
     logits.numpy().tofile(out / f"{architecture}-logits.f32")
     embeddings.numpy().tofile(out / f"{architecture}-embeddings.f32")
+    if architecture == "resnet50":
+        export(model, out)
+
+
+def export(model, out):
+    example, names = (torch.zeros(2, 3, 224, 224),), {"input_names": ["input"], "output_names": ["output"]}
+    axes = {"input": {0: "batch"}, "output": {0: "batch"}}
+    torch.onnx.export(model, example, out / "torchscript.onnx", dynamo=False, opset_version=13, dynamic_axes=axes, **names)
+    shapes = ({0: torch.export.Dim("batch")},)
+    torch.onnx.export(model, example, out / "dynamo.onnx", dynamo=True, external_data=True, dynamic_shapes=shapes, **names)
 
 
 def main(out, photos):
@@ -77,7 +87,10 @@ def main(out, photos):
     reference = {
         "photos": [str(photo.resolve()) for photo in photos],
         "compared": len(pixels),
-        "cases": [{"weights": f"{a}.{format}", "outputs": a} for a in ARCHITECTURES for format in ["pth", "safetensors"]],
+        "cases": [
+            *({"weights": f"{a}.{format}", "outputs": a} for a in ARCHITECTURES for format in ["pth", "safetensors"]),
+            *({"weights": f"{exporter}.onnx", "outputs": "resnet50"} for exporter in ["torchscript", "dynamo"]),
+        ],
         "versions": versions,
     }
     (out / "reference.json").write_text(json.dumps(reference, indent=2) + "\n")

@@ -3,20 +3,30 @@ import { resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { findPlaces } from "../library/places.js";
 import { LabelmillError } from "../shared/errors.js";
+import { importOnnxFile } from "../worker/import-onnx-file.js";
 import { type Architecture, architectures } from "../worker/model/architectures.js";
 import { importModel } from "../worker/model/import.js";
 import { initModel } from "../worker/model/init.js";
 import type { InstalledModel } from "../worker/model/install.js";
 import { resolveModel } from "../worker/model/known-models.js";
+import { isOnnxPath } from "../worker/model/onnx-file/import.js";
+import { outputSizesOf } from "../worker/model/output-sizes.js";
 import { type Preprocess, preprocessSha256 } from "../worker/model/preprocess.js";
-import type { StridePlacement } from "../worker/model/spec.js";
+import type { ResNetSpec, StridePlacement } from "../worker/model/spec.js";
 import { removeModel } from "../worker/model/store.js";
 import { addFlags, resolveFlags } from "./flags.js";
 import { openTerminal, type Terminal } from "./terminal.js";
 
 const importHelp = `
-PATH is a safetensors file, a file of torch.save (.pth, .pt, .bin; its state_dict, nothing in it is run), an HDF5 file of Keras
-(.h5, weights or a whole model), or the directory of a TensorFlow.js layers model. Tensor names are those of torchvision, timm, Hugging Face transformers or Keras.
+PATH is a file or directory of weights, or an .onnx file.
+
+Weights are a safetensors file, a file of torch.save (.pth, .pt, .bin; its state_dict, nothing in it is run), an HDF5 file of
+Keras (.h5, weights or a whole model), or the directory of a TensorFlow.js layers model. Tensor names are those of torchvision, timm,
+Hugging Face transformers or Keras.
+
+An .onnx file (opset 7 to 26, with its external data beside it) is any image classifier with input [N, 3, 224, 224] or
+[N, 224, 224, 3] that ends in a linear layer. It is run as it is, on the engine onnx, after preprocessing of ours: its input is to be
+what --mean, --std and --channel-order give. Its mean and std default to torchvision's, with channels last to Keras's.
 
 --mean and --std are for pixels of 0 to 255, in the order of --channel-order: torchvision's 0.485 is 123.675 here.`;
 
@@ -29,6 +39,7 @@ interface ImportFlags extends Record<string, unknown> {
   readonly std?: string;
   readonly channelOrder?: Preprocess["channelOrder"];
   readonly shortestSide?: string;
+  readonly cropSize?: string;
   readonly kernel?: Preprocess["kernel"];
 }
 
@@ -41,8 +52,8 @@ interface InitFlags extends Record<string, unknown> {
 export function registerModelsImport(models: Command): void {
   const usual = "(default: torchvision's, or Keras's for its names)";
   addFlags(models.command("import"), "models")
-    .description("bring a ResNet-18, 34, 50, 101 or 152 of your own, of any width, into the cache")
-    .argument("<path>", "weights")
+    .description("bring a model of your own into the cache: weights of a ResNet-18 to 152, or an .onnx file")
+    .argument("<path>", "weights, or an .onnx file")
     .requiredOption("--name <name>", "what the model is to be called")
     .option("--labels <file>", "one label a line (default: ImageNet's for 1,000 classes, else class_0, class_1, …)")
     .addOption(choice("--stride <place>", `where stages halve the resolution ${usual}`, ["first-1x1", "3x3"]))
@@ -51,6 +62,7 @@ export function registerModelsImport(models: Command): void {
     .option("--std <a,b,c>", `what they are divided by then ${usual}`)
     .addOption(choice("--channel-order <order>", `of the model's input ${usual}`, ["RGB", "BGR"]))
     .option("--shortest-side <n>", "resize to this before the centre 224 x 224 is cut out (default: 256)")
+    .option("--crop-size <n>", "of that square, the model's input; 224 is the only size that this version runs")
     .addOption(choice("--kernel <name>", "of the resize (default: linear)", ["linear", "cubic", "lanczos3"]))
     .addHelpText("after", importHelp)
     .action(importCommand);
@@ -71,9 +83,12 @@ function choice(flag: string, description: string, values: readonly string[]): O
 }
 
 async function importCommand(path: string, flags: ImportFlags): Promise<void> {
-  const { name, labels, stride, epsilon, mean, std, channelOrder, shortestSide, kernel, ...others } = flags;
+  const { name, labels, stride, epsilon, mean, std, channelOrder, shortestSide, cropSize, kernel, ...others } = flags;
+  if (cropSize !== undefined && cropSize !== "224")
+    throw invalid("crop-size", "224, the only size of input that this version runs", cropSize);
   const options = await resolveFlags(others);
-  const { cacheDir, cwd } = findPlaces(options.cacheDir);
+  const places = findPlaces(options.cacheDir);
+  const { cacheDir, cwd } = places;
   const preprocess: Partial<Preprocess> = {
     ...(mean !== undefined && { mean: parseTriple("mean", mean) }),
     ...(std !== undefined && { std: parseTriple("std", std) }),
@@ -81,16 +96,20 @@ async function importCommand(path: string, flags: ImportFlags): Promise<void> {
     ...(shortestSide !== undefined && { shortestSide: parseInteger("shortest-side", shortestSide, 224, 4096) }),
     ...(kernel !== undefined && { kernel }),
   };
-  const installed = await importModel({
-    cacheDir,
-    name,
-    path: resolve(cwd, path),
-    labelsPath: labels === undefined ? undefined : resolve(cwd, labels),
-    stridePlacement: stride,
-    batchNormEpsilon: epsilon === undefined ? undefined : parseEpsilon(epsilon),
-    preprocess,
-  });
-  printInstalled(openTerminal(options), installed);
+  const labelsPath = labels === undefined ? undefined : resolve(cwd, labels);
+  const given = { name, path: resolve(cwd, path), labelsPath, preprocess };
+  const terminal = openTerminal(options);
+  if (isOnnxPath(path)) {
+    refuseForOnnx({ stride, epsilon });
+    return printInstalled(terminal, await importOnnxFile({ ...given, options, host: places, log: terminal.log }));
+  }
+  const batchNormEpsilon = epsilon === undefined ? undefined : parseEpsilon(epsilon);
+  printInstalled(terminal, await importModel({ ...given, cacheDir, stridePlacement: stride, batchNormEpsilon }));
+}
+
+function refuseForOnnx(flags: Readonly<Record<string, string | undefined>>): void {
+  for (const [option, value] of Object.entries(flags))
+    if (value !== undefined) throw invalid(option, "left out for an .onnx file, whose graph says it", value);
 }
 
 async function initCommand(architecture: Architecture, { name, seed, ...flags }: InitFlags): Promise<void> {
@@ -111,17 +130,22 @@ async function removeCommand(name: string, flags: Record<string, unknown>): Prom
 
 function printInstalled(terminal: Terminal, { modelDir, model }: InstalledModel): void {
   const { name, title, spec, preprocess, modelSha256 } = model;
+  const { embeddingWidth, classes } = outputSizesOf(model);
   const { shortestSide, cropSize, kernel, channelOrder, mean, std } = preprocess;
   const rounded = (numbers: readonly number[]) => numbers.map((number) => Number(number.toFixed(3))).join(", ");
-  const stride = spec.block === "basic" ? "" : `, stride in the ${spec.stridePlacement}`;
   terminal.print(
     [
-      `${name}: ${title}; ${spec.classes} classes${stride}`,
+      `${name}: ${title}; ${classes} classes, embeddings of ${embeddingWidth}${describeForm(spec)}`,
       `  preprocessing ${preprocessSha256(preprocess).slice(0, 8)}: shortest side ${shortestSide} (${kernel}), centre ${cropSize}, ${channelOrder}, mean ${rounded(mean)}, std ${rounded(std)}`,
       `  digest ${modelSha256}`,
       `  in ${modelDir}; use it with --model ${name}`,
     ].join("\n"),
   );
+}
+
+function describeForm(spec: ResNetSpec | undefined): string {
+  if (spec === undefined) return ", run as it is, on the engine onnx";
+  return spec.block === "basic" ? "" : `, stride in the ${spec.stridePlacement}`;
 }
 
 /** Numbers for pixels of 0 to 1, as torchvision's code has them, would silently give nonsense. */

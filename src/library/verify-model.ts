@@ -95,7 +95,7 @@ async function variantsOf(
         const isRequired = precision === "fp32" && options.engines.includes(engine);
         variants.push({ settings: { ...computeSettings(model, options, places), engine }, isRequired });
       } catch (error) {
-        if (!isCode(error, "MODEL_NOT_QUANTIZED")) throw error;
+        if (!isCode(error, "MODEL_NOT_QUANTIZED") && !isCode(error, "MODEL_AS_IS")) throw error;
         unquantized.push({ asked: engine, precision, reason: messageOf(error) });
       }
     }

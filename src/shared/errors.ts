@@ -188,6 +188,10 @@ export const errorTable = {
     "There are no int8 ranges of model {name}; run `labelmill models quantize {name} --calibrate SOURCE`, or take --precision fp32",
     "The package has ranges for the models of its catalog; those of an imported model are measured on images like yours.",
   ),
+  MODEL_AS_IS: usage(
+    "Model {name} is an ONNX file and runs as it is, so int8 is not made of it; take --precision fp32, or quantise the file and import that",
+    "An .onnx file that was imported keeps its own arithmetic. `--precision int8` and `models quantize` are for the models whose weights are read.",
+  ),
   MODEL_NAME: usage(
     "`{name}` cannot be the name of a new model: {reason}",
     "An imported model needs a name of its own, of lower-case letters, digits, - and _.",
@@ -199,7 +203,7 @@ export const errorTable = {
   ),
   MODEL_INVALID: failed(
     "The weights of {name} are not usable: {reason}",
-    "The file is damaged, of a foreign format, or not of a ResNet that this version runs: the message names the tensor, entry or byte. Nothing was cached, and nothing in the file was run.",
+    "The file is damaged, of a foreign format, or not of a model that this version runs: the message names the tensor, node, entry or byte. Nothing was cached, and no program in the file was run.",
   ),
   ENGINE_UNAVAILABLE: failed(
     "Engine {engine} cannot run here: {reason}",

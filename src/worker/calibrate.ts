@@ -20,6 +20,7 @@ import { describeModel } from "./model/describe-model.js";
 import { type Calibration, digestInt8, type Extremes, encodeCalibration, rangesOf } from "./model/int8/calibration.js";
 import { commitCalibration } from "./model/int8/installed.js";
 import { resolveModel } from "./model/known-models.js";
+import { requireSpec } from "./model/require-spec.js";
 import { withWorkDirectory } from "./model/store.js";
 import type { Outcome } from "./outcome.js";
 import { Slots } from "./slots.js";
@@ -65,10 +66,10 @@ const engine = "onnx";
 /** Throws MODEL_*, ENGINE_*, and RUN_SOURCE_EMPTY where no image can be decoded; then nothing is kept. */
 export async function calibrateModel(settings: CalibrateSettings): Promise<CalibrationReport> {
   const { name, options, host } = settings;
+  const { spec } = requireSpec(await resolveModel(host.cacheDir, name));
   const { golden, references, failed } = await observe(settings);
   const model = await describeModel(host.cacheDir, name, "fp32");
   const seen = references.filter((reference) => reference !== null);
-  const { spec } = await resolveModel(host.cacheDir, name);
   const ranges = rangesOf(
     spec,
     seen.map(({ extremes }) => extremes),

@@ -7,6 +7,7 @@ import { describeModel } from "../../src/worker/model/describe-model.js";
 import { importModel } from "../../src/worker/model/import.js";
 import { readCalibration } from "../../src/worker/model/int8/calibration.js";
 import { resolveModel } from "../../src/worker/model/known-models.js";
+import { requireSpec } from "../../src/worker/model/require-spec.js";
 import { modelDirectory } from "../../src/worker/model/store.js";
 import { resnet50ForTests } from "../support/model.js";
 import { projectRoot } from "../support/shared-data.js";
@@ -54,7 +55,7 @@ describe("library/quantize", function () {
     await importModel({ cacheDir, name: "basic", path: fixturePath("basic.safetensors") });
     const { images, cosineLeast, path } = await quantize(photos, { model: "basic", cacheDir });
     assert.ok(images === 4 && cosineLeast > 0.99, `cosine ${cosineLeast}`);
-    const { spec } = await resolveModel(cacheDir, "basic");
+    const { spec } = requireSpec(await resolveModel(cacheDir, "basic"));
     const { ranges } = await readCalibration(path, spec);
     assert.equal(ranges.get("stage2.block1.first")?.[0], 0);
     assert.ok((ranges.get("stage2.block1.second")?.[0] ?? 0) < 0);

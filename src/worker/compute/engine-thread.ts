@@ -8,6 +8,7 @@ import { chooseEngine } from "../model/engine-choice.js";
 import type { Engine } from "../model/engines/engine.js";
 import { openEngine, probesFor } from "../model/engines/open-engine.js";
 import { openObservingEngine } from "../model/engines/open-int8.js";
+import { probesForModel } from "../model/onnx-file/only-engine.js";
 import { topK } from "../model/top-k.js";
 import type { BatchInput, BatchOutput, EngineThreadSettings, FromEngineThread } from "./engine-client.js";
 import { inputBytes } from "./protocol.js";
@@ -27,7 +28,8 @@ function postFatal(thrown: unknown): void {
 
 async function start(): Promise<void> {
   const started = performance.now();
-  const choice = await chooseEngine(settings.engine, probesFor(settings.precision));
+  const probes = await probesForModel(settings.modelDir, probesFor(settings.precision));
+  const choice = await chooseEngine(settings.engine, probes);
   const { engine, golden } = settings.observe
     ? await openObservingEngine(settings)
     : { engine: await openEngine({ ...settings, engine: choice.engine }), golden: [] };

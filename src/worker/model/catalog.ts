@@ -4,6 +4,7 @@
  */
 import { LabelmillError } from "../../shared/errors.js";
 import type { QuantizedPrecision } from "../../shared/precision.js";
+import type { OnnxFileFacts } from "./onnx-file/facts.js";
 import type { Preprocess } from "./preprocess.js";
 import { listPublished } from "./published.js";
 import type { ResNetSpec } from "./spec.js";
@@ -21,16 +22,15 @@ export interface ModelSource {
   readonly unpackedBytes: number;
 }
 
-/** What there is to know of a model but its weights, be it of the catalog or imported. */
-export interface Model {
+/** What every model has. */
+interface ModelBase {
   readonly name: string;
   readonly title: string;
   /** SPDX id; null for a user's own, of which only the user can know. */
   readonly licence: string | null;
-  readonly spec: ResNetSpec;
   readonly preprocess: Preprocess;
   readonly precision: "fp32";
-  /** What `digestWeights` gives for the folded weights. */
+  /** What `digestWeights` gives for the folded weights, `digestOnnxFiles` for an ONNX file. */
   readonly modelSha256: string;
   /** What `digestInt8` gives for the ranges that come with the package; null where none do. */
   readonly int8Sha256: Readonly<Record<QuantizedPrecision, string>> | null;
@@ -38,8 +38,23 @@ export interface Model {
   readonly labelsSha256: string | null;
 }
 
+/** A ResNet that a spec describes: every engine builds it from the spec and folded weights. */
+export interface SpecModel extends ModelBase {
+  readonly spec: ResNetSpec;
+  readonly onnx?: undefined;
+}
+
+/** A user's ONNX file as it is: whatever it computes, the `onnx` engine alone runs it. */
+export interface OnnxFileModel extends ModelBase {
+  readonly onnx: OnnxFileFacts;
+  readonly spec?: undefined;
+}
+
+/** What there is to know of a model but its weights, be it of the catalog or imported. */
+export type Model = SpecModel | OnnxFileModel;
+
 /** One model of the catalog. */
-export interface CatalogModel extends Model {
+export interface CatalogModel extends SpecModel {
   readonly source: ModelSource;
 }
 

@@ -3,11 +3,11 @@
  * no file says (stride, epsilon, preprocessing) is the usual of the library that names its tensors so, unless given.
  * Nothing is kept of a file that does not fit.
  */
-import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { LabelmillError, messageOf } from "../../shared/errors.js";
-import { findModel } from "./catalog.js";
+import { findModel, type SpecModel } from "./catalog.js";
 import { architectureOf, defaultLabels, type InstalledModel, installModel, requireFreeName } from "./install.js";
+import { readLabels } from "./label-file.js";
 import { type Preprocess, torchvisionPreprocess } from "./preprocess.js";
 import type { ResNetSpec, StridePlacement } from "./spec.js";
 import { detectSpec, type Undetectable } from "./weights/detect-spec.js";
@@ -40,7 +40,7 @@ const inputSize = 224;
  * Imports a model. Throws MODEL_NAME; MODEL_INVALID, naming the path and the tensor, entry or byte; OPTION_INVALID for
  * labels that do not fit.
  */
-export async function importModel(options: ImportOptions): Promise<InstalledModel> {
+export async function importModel(options: ImportOptions): Promise<InstalledModel<SpecModel>> {
   const { cacheDir, name, path } = options;
   await requireFreeName(cacheDir, name);
   const { spec, weights, naming, sha256 } = await readWeights(options);
@@ -92,22 +92,4 @@ function usualSpec(naming: Naming): Omit<Undetectable, "inputSize"> {
 function usualPreprocess(naming: Naming): Preprocess {
   const isKeras = naming === keras || naming === kerasApplications;
   return isKeras ? findModel("resnet50").preprocess : torchvisionPreprocess;
-}
-
-async function readLabels(path: string, { classes }: ResNetSpec): Promise<readonly string[]> {
-  const refuse = (found: string, cause?: unknown) => {
-    const expected = `a text file of ${classes} labels, one a line`;
-    return new LabelmillError("OPTION_INVALID", { option: "labels", expected, value: path, from: found }, { cause });
-  };
-  const text = await readFile(path, "utf8").catch((error: unknown) => {
-    throw refuse(messageOf(error), error);
-  });
-  const labels = text
-    .replace(/^\uFEFF/, "")
-    .replace(/\r?\n$/, "")
-    .split(/\r?\n/);
-  const blank = labels.findIndex((label) => label.trim() === "");
-  if (blank >= 0) throw refuse(`line ${blank + 1} is empty`);
-  if (labels.length !== classes) throw refuse(`it has ${labels.length} lines`);
-  return labels;
 }

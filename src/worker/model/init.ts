@@ -3,6 +3,7 @@
  * generator of our own: the same seed gives the same digest on every machine, but not PyTorch's numbers.
  */
 import { type Architecture, torchvisionSpec } from "./architectures.js";
+import type { SpecModel } from "./catalog.js";
 import { architectureOf, defaultLabels, type InstalledModel, installModel, requireFreeName } from "./install.js";
 import { torchvisionPreprocess } from "./preprocess.js";
 import { type ConvLayer, layersOf, type ResNetSpec } from "./spec.js";
@@ -18,7 +19,12 @@ export interface InitOptions {
 }
 
 /** Makes the model and puts it into the cache. Throws MODEL_NAME. */
-export async function initModel({ cacheDir, name, architecture, seed }: InitOptions): Promise<InstalledModel> {
+export async function initModel({
+  cacheDir,
+  name,
+  architecture,
+  seed,
+}: InitOptions): Promise<InstalledModel<SpecModel>> {
   await requireFreeName(cacheDir, name);
   const spec = torchvisionSpec(architecture);
   return installModel(cacheDir, {

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { isCode, LabelmillError, messageOf, systemCode } from "../../shared/errors.js";
 import { listModels, type Model } from "./catalog.js";
 import { isModelName, modelOf } from "./manifest.js";
+import { outputSizesOf } from "./output-sizes.js";
 import { findPublished, listPublished, type PublishedModel, publishedAt } from "./published.js";
 import { damaged, isModelCached, isNameTaken, labelsFile, modelDirectory, readManifest } from "./store.js";
 
@@ -64,7 +65,9 @@ export async function listKnownModels(cacheDir: string): Promise<ListedModel[]> 
  * its own beside its weights. Throws MODEL_INVALID where the installed file does not fit the model, MODEL_CORRUPT where
  * the cached one does not.
  */
-export async function loadLabels(cacheDir: string, { name, spec, labelsSha256 }: Model): Promise<readonly string[]> {
+export async function loadLabels(cacheDir: string, model: Model): Promise<readonly string[]> {
+  const { name, labelsSha256 } = model;
+  const { classes } = outputSizesOf(model);
   // Compiled, this file is dist/src/worker/model/known-models.js.
   const asset = fileURLToPath(new URL("../../../../assets/labels.json", import.meta.url));
   const path = labelsSha256 === null ? asset : join(modelDirectory(cacheDir, name), labelsFile);
@@ -74,7 +77,7 @@ export async function loadLabels(cacheDir: string, { name, spec, labelsSha256 }:
       throw new Error("they have another digest than when the model was imported");
     const labels: unknown = JSON.parse(bytes.toString("utf8"));
     const isListOfNames = Array.isArray(labels) && labels.every((label) => typeof label === "string" && label !== "");
-    if (!isListOfNames || labels.length !== spec.classes) throw new Error(`expected ${spec.classes} names`);
+    if (!isListOfNames || labels.length !== classes) throw new Error(`expected ${classes} names`);
     return labels;
   } catch (error) {
     const reason = `the labels at ${path} cannot be used: ${messageOf(error)}`;

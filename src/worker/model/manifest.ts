@@ -4,6 +4,7 @@
  * nothing. Content comes from disk and is checked here, field by field.
  */
 import { findModel, type Model } from "./catalog.js";
+import { isOnnxFileFacts, type OnnxFileFacts } from "./onnx-file/facts.js";
 import type { Preprocess } from "./preprocess.js";
 import type { ResNetSpec, StageSpec } from "./spec.js";
 
@@ -14,18 +15,24 @@ export interface ModelManifest {
   readonly precision: "fp32";
   /** `package@version`, a URL, the name of the imported file, or how the weights were made. */
   readonly source: string;
-  /** Size of the weights file. */
+  /** Size of the weights file, or of the .onnx file. */
   readonly bytes: number;
   /** Absent for models of the catalog. */
   readonly imported?: ImportedParts;
 }
 
 /** What the catalog would say of a model, for one that it does not have. */
-export interface ImportedParts {
+export type ImportedParts = ImportedFacts & ModelForm;
+
+/** What executes it: any engine from a spec, or one from the file as it is. */
+export type ModelForm =
+  | { readonly spec: ResNetSpec; readonly onnx?: undefined }
+  | { readonly onnx: OnnxFileFacts; readonly spec?: undefined };
+
+interface ImportedFacts {
   readonly title: string;
   /** SPDX id; absent where only the user can know. */
   readonly licence?: string;
-  readonly spec: ResNetSpec;
   readonly preprocess: Preprocess;
   readonly labels: LabelsPart;
   /** Of the imported file or files; null where there was none. */
@@ -49,12 +56,12 @@ type ModelIdentity = Pick<ModelManifest, "name" | "modelSha256" | "precision" | 
 /** The model that a manifest stands for. Throws MODEL_UNKNOWN where another version's catalog had it. */
 export function modelOf({ name, modelSha256, precision, imported }: ModelIdentity): Model {
   if (imported === undefined) return findModel(name);
-  const { title, licence = null, spec, preprocess, labels } = imported;
+  const { title, licence = null, spec, onnx, preprocess, labels } = imported;
   return {
     name,
     title,
     licence,
-    spec,
+    ...(onnx === undefined ? { spec } : { onnx }),
     preprocess,
     precision,
     modelSha256,
@@ -79,13 +86,15 @@ export function isManifest(value: unknown): value is ModelManifest {
 }
 
 function isImported(value: unknown): value is ImportedParts {
-  const { title, licence, spec, preprocess, labels, sourceSha256 } = fields<ImportedParts>(value);
+  const { title, licence, spec, onnx, preprocess, labels, sourceSha256 } = fields<
+    ImportedFacts & Record<"spec" | "onnx", unknown>
+  >(value);
   const { count, sha256 } = fields<LabelsPart>(labels);
   const areLabels = isCount(count) && (sha256 === null || isText(sha256));
   return (
     isText(title) &&
     (licence === undefined || isText(licence)) &&
-    isSpec(spec) &&
+    (onnx === undefined ? isSpec(spec) : isOnnxFileFacts(onnx) && spec === undefined) &&
     isPreprocess(preprocess) &&
     areLabels &&
     (sourceSha256 === null || isText(sourceSha256))

@@ -99,7 +99,7 @@ export function createGraphBuilder(): GraphBuilder {
           node: nodes,
           initializer: all.map(initializerOf),
           input: [portInfo(input)],
-          output: outputs.map(portInfo),
+          output: outputs.map((port) => portInfo(port)),
         },
       });
       const externalData = all.map(({ name, data }) => ({ path: name, data: memoryOf(data) }));
@@ -151,9 +151,15 @@ function memoryOf(data: ConstantData): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
-function portInfo({ name, elemType, sizes }: GraphPort): ValueInfoProto {
+/** An input or output as the graph declares it; `batch` is the number of images, or what it is called where it is free. */
+export function portInfo({ name, elemType, sizes }: GraphPort, batch: number | string = "N"): ValueInfoProto {
   const dim = [
-    { value: { case: "dimParam" as const, value: "N" } },
+    {
+      value:
+        typeof batch === "string"
+          ? { case: "dimParam" as const, value: batch }
+          : { case: "dimValue" as const, value: BigInt(batch) },
+    },
     ...sizes.map((size) => ({ value: { case: "dimValue" as const, value: BigInt(size) } })),
   ];
   return create(ValueInfoProtoSchema, {

@@ -1,5 +1,5 @@
-// The part of the ONNX model format that our graph builder writes, and no more: messages, names and field numbers as the
-// ONNX specification gives them (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3, Apache-2.0; described in
+// The part of the ONNX model format that our graph builder writes and that the import of users' files reads, and no more (a
+// message keeps what it has besides, as unknown fields): messages, names and field numbers as the ONNX specification gives them (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3, Apache-2.0; described in
 // https://onnx.ai/onnx/repo-docs/IR.html). Enumerations are plain int32 here; their values stand in onnx-graph.ts.
 // `npm run generate:onnx` makes onnx_pb.ts from this file.
 
@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file onnx.proto.
  */
 export const file_onnx: GenFile = /*@__PURE__*/
-  fileDesc("Cgpvbm54LnByb3RvEgRvbm54IogBCgpNb2RlbFByb3RvEhIKCmlyX3ZlcnNpb24YASABKAMSFQoNcHJvZHVjZXJfbmFtZRgCIAEoCRIfCgVncmFwaBgHIAEoCzIQLm9ubnguR3JhcGhQcm90bxIuCgxvcHNldF9pbXBvcnQYCCADKAsyGC5vbm54Lk9wZXJhdG9yU2V0SWRQcm90byI1ChJPcGVyYXRvclNldElkUHJvdG8SDgoGZG9tYWluGAEgASgJEg8KB3ZlcnNpb24YAiABKAMirAEKCkdyYXBoUHJvdG8SHQoEbm9kZRgBIAMoCzIPLm9ubnguTm9kZVByb3RvEgwKBG5hbWUYAiABKAkSJgoLaW5pdGlhbGl6ZXIYBSADKAsyES5vbm54LlRlbnNvclByb3RvEiMKBWlucHV0GAsgAygLMhQub25ueC5WYWx1ZUluZm9Qcm90bxIkCgZvdXRwdXQYDCADKAsyFC5vbm54LlZhbHVlSW5mb1Byb3RvInIKCU5vZGVQcm90bxINCgVpbnB1dBgBIAMoCRIOCgZvdXRwdXQYAiADKAkSDAoEbmFtZRgDIAEoCRIPCgdvcF90eXBlGAQgASgJEicKCWF0dHJpYnV0ZRgFIAMoCzIULm9ubnguQXR0cmlidXRlUHJvdG8iRQoOQXR0cmlidXRlUHJvdG8SDAoEbmFtZRgBIAEoCRIJCgFpGAMgASgDEgwKBGludHMYCCADKAMSDAoEdHlwZRgUIAEoBSKIAQoLVGVuc29yUHJvdG8SDAoEZGltcxgBIAMoAxIRCglkYXRhX3R5cGUYAiABKAUSDAoEbmFtZRgIIAEoCRIzCg1leHRlcm5hbF9kYXRhGA0gAygLMhwub25ueC5TdHJpbmdTdHJpbmdFbnRyeVByb3RvEhUKDWRhdGFfbG9jYXRpb24YDiABKAUiNAoWU3RyaW5nU3RyaW5nRW50cnlQcm90bxILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAkiPQoOVmFsdWVJbmZvUHJvdG8SDAoEbmFtZRgBIAEoCRIdCgR0eXBlGAIgASgLMg8ub25ueC5UeXBlUHJvdG8ihwEKCVR5cGVQcm90bxItCgt0ZW5zb3JfdHlwZRgBIAEoCzIWLm9ubnguVHlwZVByb3RvLlRlbnNvckgAGkIKBlRlbnNvchIRCgllbGVtX3R5cGUYASABKAUSJQoFc2hhcGUYAiABKAsyFi5vbm54LlRlbnNvclNoYXBlUHJvdG9CBwoFdmFsdWUigQEKEFRlbnNvclNoYXBlUHJvdG8SLQoDZGltGAEgAygLMiAub25ueC5UZW5zb3JTaGFwZVByb3RvLkRpbWVuc2lvbho+CglEaW1lbnNpb24SEwoJZGltX3ZhbHVlGAEgASgDSAASEwoJZGltX3BhcmFtGAIgASgJSABCBwoFdmFsdWViBnByb3RvMw");
+  fileDesc("Cgpvbm54LnByb3RvEgRvbm54IpsBCgpNb2RlbFByb3RvEhIKCmlyX3ZlcnNpb24YASABKAMSFQoNcHJvZHVjZXJfbmFtZRgCIAEoCRIfCgVncmFwaBgHIAEoCzIQLm9ubnguR3JhcGhQcm90bxIuCgxvcHNldF9pbXBvcnQYCCADKAsyGC5vbm54Lk9wZXJhdG9yU2V0SWRQcm90bxIRCglmdW5jdGlvbnMYGSADKAwiNQoST3BlcmF0b3JTZXRJZFByb3RvEg4KBmRvbWFpbhgBIAEoCRIPCgd2ZXJzaW9uGAIgASgDItwBCgpHcmFwaFByb3RvEh0KBG5vZGUYASADKAsyDy5vbm54Lk5vZGVQcm90bxIMCgRuYW1lGAIgASgJEiYKC2luaXRpYWxpemVyGAUgAygLMhEub25ueC5UZW5zb3JQcm90bxIjCgVpbnB1dBgLIAMoCzIULm9ubnguVmFsdWVJbmZvUHJvdG8SJAoGb3V0cHV0GAwgAygLMhQub25ueC5WYWx1ZUluZm9Qcm90bxISCgp2YWx1ZV9pbmZvGA0gAygMEhoKEnNwYXJzZV9pbml0aWFsaXplchgPIAMoDCKCAQoJTm9kZVByb3RvEg0KBWlucHV0GAEgAygJEg4KBm91dHB1dBgCIAMoCRIMCgRuYW1lGAMgASgJEg8KB29wX3R5cGUYBCABKAkSJwoJYXR0cmlidXRlGAUgAygLMhQub25ueC5BdHRyaWJ1dGVQcm90bxIOCgZkb21haW4YByABKAkiogEKDkF0dHJpYnV0ZVByb3RvEgwKBG5hbWUYASABKAkSCQoBaRgDIAEoAxIcCgF0GAUgASgLMhEub25ueC5UZW5zb3JQcm90bxIJCgFnGAYgASgMEgwKBGludHMYCCADKAMSIgoHdGVuc29ycxgKIAMoCzIRLm9ubnguVGVuc29yUHJvdG8SDgoGZ3JhcGhzGAsgAygMEgwKBHR5cGUYFCABKAUirAEKC1RlbnNvclByb3RvEgwKBGRpbXMYASADKAMSEQoJZGF0YV90eXBlGAIgASgFEgwKBG5hbWUYCCABKAkSFQoIcmF3X2RhdGEYCSABKAxIAIgBARIzCg1leHRlcm5hbF9kYXRhGA0gAygLMhwub25ueC5TdHJpbmdTdHJpbmdFbnRyeVByb3RvEhUKDWRhdGFfbG9jYXRpb24YDiABKAVCCwoJX3Jhd19kYXRhIjQKFlN0cmluZ1N0cmluZ0VudHJ5UHJvdG8SCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJIj0KDlZhbHVlSW5mb1Byb3RvEgwKBG5hbWUYASABKAkSHQoEdHlwZRgCIAEoCzIPLm9ubnguVHlwZVByb3RvIocBCglUeXBlUHJvdG8SLQoLdGVuc29yX3R5cGUYASABKAsyFi5vbm54LlR5cGVQcm90by5UZW5zb3JIABpCCgZUZW5zb3ISEQoJZWxlbV90eXBlGAEgASgFEiUKBXNoYXBlGAIgASgLMhYub25ueC5UZW5zb3JTaGFwZVByb3RvQgcKBXZhbHVlIoEBChBUZW5zb3JTaGFwZVByb3RvEi0KA2RpbRgBIAMoCzIgLm9ubnguVGVuc29yU2hhcGVQcm90by5EaW1lbnNpb24aPgoJRGltZW5zaW9uEhMKCWRpbV92YWx1ZRgBIAEoA0gAEhMKCWRpbV9wYXJhbRgCIAEoCUgAQgcKBXZhbHVlYgZwcm90bzM");
 
 /**
  * @generated from message onnx.ModelProto
@@ -40,6 +40,13 @@ export type ModelProto = Message<"onnx.ModelProto"> & {
    * @generated from field: repeated onnx.OperatorSetIdProto opset_import = 8;
    */
   opsetImport: OperatorSetIdProto[];
+
+  /**
+   * FunctionProto; never parsed, since a file with any is refused.
+   *
+   * @generated from field: repeated bytes functions = 25;
+   */
+  functions: Uint8Array[];
 };
 
 /**
@@ -99,6 +106,20 @@ export type GraphProto = Message<"onnx.GraphProto"> & {
    * @generated from field: repeated onnx.ValueInfoProto output = 12;
    */
   output: ValueInfoProto[];
+
+  /**
+   * ValueInfoProto; dropped unread, since ONNX Runtime infers what they say.
+   *
+   * @generated from field: repeated bytes value_info = 13;
+   */
+  valueInfo: Uint8Array[];
+
+  /**
+   * SparseTensorProto; a file with any is refused.
+   *
+   * @generated from field: repeated bytes sparse_initializer = 15;
+   */
+  sparseInitializer: Uint8Array[];
 };
 
 /**
@@ -136,6 +157,11 @@ export type NodeProto = Message<"onnx.NodeProto"> & {
    * @generated from field: repeated onnx.AttributeProto attribute = 5;
    */
   attribute: AttributeProto[];
+
+  /**
+   * @generated from field: string domain = 7;
+   */
+  domain: string;
 };
 
 /**
@@ -160,9 +186,31 @@ export type AttributeProto = Message<"onnx.AttributeProto"> & {
   i: bigint;
 
   /**
+   * @generated from field: onnx.TensorProto t = 5;
+   */
+  t?: TensorProto | undefined;
+
+  /**
+   * GraphProto; never parsed, since a file with any is refused.
+   *
+   * @generated from field: bytes g = 6;
+   */
+  g: Uint8Array;
+
+  /**
    * @generated from field: repeated int64 ints = 8;
    */
   ints: bigint[];
+
+  /**
+   * @generated from field: repeated onnx.TensorProto tensors = 10;
+   */
+  tensors: TensorProto[];
+
+  /**
+   * @generated from field: repeated bytes graphs = 11;
+   */
+  graphs: Uint8Array[];
 
   /**
    * @generated from field: int32 type = 20;
@@ -195,6 +243,13 @@ export type TensorProto = Message<"onnx.TensorProto"> & {
    * @generated from field: string name = 8;
    */
   name: string;
+
+  /**
+   * With presence, as in the specification: an empty tensor may have empty bytes.
+   *
+   * @generated from field: optional bytes raw_data = 9;
+   */
+  rawData?: Uint8Array | undefined;
 
   /**
    * @generated from field: repeated onnx.StringStringEntryProto external_data = 13;

@@ -1,15 +1,18 @@
 /**
- * The model cache: `<cacheDir>/models/<name>/` with the folded weights and a manifest that pins their digest. A model
- * is there when its manifest is; both files come by rename, the manifest last, so a reader finds a whole model or none,
+ * The model cache: `<cacheDir>/models/<name>/` with the folded weights (or a user's ONNX file, which `onnx-file/stored` reads)
+ * and a manifest that pins their digest. A model is there when its manifest is; the files come by rename, the manifest last, so a reader finds a whole model or none,
  * and two processes may write the same one at once. `pull`, `import` and `init` write it, `open-engine` reads it;
  * nothing is evicted.
  */
 import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { isCode, LabelmillError, messageOf, systemCode } from "../../shared/errors.js";
-import { listModels, type Model } from "./catalog.js";
+import { listModels, type SpecModel } from "./catalog.js";
 import { type ImportedParts, isManifest, isModelName, type ModelManifest, modelOf } from "./manifest.js";
+import { cachedFilesOf } from "./onnx-file/cached-files.js";
 import { findPublished } from "./published.js";
+import { readWholeFile } from "./read-file.js";
+import { requireSpec } from "./require-spec.js";
 import { foldedShapesOf } from "./spec.js";
 import { digestWeights } from "./weights/digest.js";
 import { decodeSafetensors, encodeSafetensors } from "./weights/safetensors.js";
@@ -26,7 +29,7 @@ const staleWorkMs = 24 * 60 * 60 * 1000;
 /** A model whose weights have been checked against its digest. */
 export interface StoredModel {
   readonly manifest: ModelManifest;
-  readonly model: Model;
+  readonly model: SpecModel;
   readonly weights: FoldedWeights;
 }
 
@@ -45,8 +48,10 @@ export async function isModelCached(cacheDir: string, name: string): Promise<boo
   const directory = modelDirectory(cacheDir, name);
   try {
     const manifest = await readManifest(directory);
-    const { size } = await stat(join(directory, weightsFile));
-    return (pinned ?? manifest.modelSha256) === manifest.modelSha256 && size === manifest.bytes;
+    const files = await Promise.all(
+      filesOf(manifest).map(async ({ file, bytes }) => (await stat(join(directory, file))).size === bytes),
+    );
+    return (pinned ?? manifest.modelSha256) === manifest.modelSha256 && files.every((isWhole) => isWhole);
   } catch (error) {
     const isAbsent = systemCode(error) === "ENOENT" || isCode(error, "MODEL_NOT_PULLED");
     if (isAbsent || isCode(error, "MODEL_CORRUPT")) return false;
@@ -71,17 +76,18 @@ export async function readManifest(directory: string): Promise<ModelManifest> {
 
 /**
  * The weights in `directory`, checked tensor by tensor against the model's spec and as a whole against
- * `expectedSha256`. Throws MODEL_NOT_PULLED, MODEL_CORRUPT, or MODEL_UNKNOWN where another version put the model there.
+ * `expectedSha256`. Throws MODEL_NOT_PULLED, MODEL_CORRUPT, MODEL_UNKNOWN where another version put the model there, and
+ * MODEL_AS_IS for an ONNX file, which has no folded weights.
  */
 export async function readModel(directory: string, expectedSha256: string): Promise<StoredModel> {
   const manifest = await readManifest(directory);
   const { name, precision } = manifest;
-  const model = modelOf(manifest);
+  const model = requireSpec(modelOf(manifest));
   const { spec, labelsSha256 } = model;
   try {
     if (manifest.modelSha256 !== expectedSha256)
       throw new Error(`digest ${manifest.modelSha256}, expected ${expectedSha256}`);
-    const file = await readWhole(join(directory, weightsFile));
+    const file = await readWholeFile(join(directory, weightsFile));
     const weights = matchTensors(foldedShapesOf(spec), decodeSafetensors(file));
     const digest = digestWeights(weights, { precision, stridePlacement: spec.stridePlacement, labelsSha256 });
     if (digest !== expectedSha256) throw new Error(`content has digest ${digest}, expected ${expectedSha256}`);
@@ -129,10 +135,18 @@ export async function commitModel(
 
 /** What an imported model consists of. */
 export interface ImportedContent {
-  readonly manifest: Pick<ModelManifest, "name" | "modelSha256" | "source"> & { readonly imported: ImportedParts };
-  readonly weights: FoldedWeights;
+  readonly manifest: Omit<ModelManifest, "format" | "precision" | "bytes"> & { readonly imported: ImportedParts };
+  /** What the model is executed from, in `chunks` one after another. `manifest.bytes` is the size of the first. */
+  readonly files: readonly { readonly file: string; readonly chunks: readonly Uint8Array[] }[];
   /** Content of `labels.json`, or null. */
   readonly labels: Uint8Array | null;
+  /** Told where the model lies before it is in the cache; its rejection keeps it out. */
+  readonly prove: (directory: string) => Promise<void>;
+}
+
+/** The file of folded weights, for `ImportedContent`. */
+export function weightsContent(weights: FoldedWeights): ImportedContent["files"][number] {
+  return { file: weightsFile, chunks: encodeSafetensors(weights.values()) };
 }
 
 /**
@@ -142,15 +156,15 @@ export interface ImportedContent {
 export async function commitImported(
   cacheDir: string,
   workDirectory: string,
-  { manifest, weights, labels }: ImportedContent,
+  { manifest, files, labels, prove }: ImportedContent,
 ): Promise<boolean> {
   const staged = join(workDirectory, manifest.name);
   await mkdir(staged);
-  const chunks = encodeSafetensors(weights.values());
-  const bytes = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
-  await writeSynced(join(staged, weightsFile), chunks);
+  const bytes = (files[0]?.chunks ?? []).reduce((sum, chunk) => sum + chunk.byteLength, 0);
+  for (const { file, chunks } of files) await writeSynced(join(staged, file), chunks);
   if (labels !== null) await writeSynced(join(staged, labelsFile), [labels]);
   await writeManifest(staged, { format: 1, precision: "fp32", bytes, ...manifest });
+  await prove(staged);
   try {
     await rename(staged, modelDirectory(cacheDir, manifest.name));
     return true;
@@ -189,22 +203,9 @@ export function damaged(name: string, reason: string, cause?: unknown): Labelmil
   return new LabelmillError("MODEL_CORRUPT", { name, reason, remedy }, { cause });
 }
 
-/** Into one buffer of the right size at once: `readFile` takes 102 MB in pieces of half a megabyte. */
-async function readWhole(path: string): Promise<Uint8Array> {
-  const file = await open(path);
-  try {
-    const { size } = await file.stat();
-    const bytes = new Uint8Array(size);
-    let offset = 0;
-    while (offset < size) {
-      const { bytesRead } = await file.read(bytes, offset, size - offset);
-      if (bytesRead === 0) throw new Error("the file became shorter while it was read");
-      offset += bytesRead;
-    }
-    return bytes;
-  } finally {
-    await file.close();
-  }
+/** Files that a model has to have, and their sizes. */
+function filesOf({ bytes, imported }: ModelManifest): readonly { readonly file: string; readonly bytes: number }[] {
+  return imported?.onnx === undefined ? [{ file: weightsFile, bytes }] : cachedFilesOf(bytes, imported.onnx);
 }
 
 async function writeManifest(directory: string, manifest: ModelManifest): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Model } from "./catalog.js";
+import type { SpecModel } from "./catalog.js";
 import { type ConvLayer, layersOf, type ResNetSpec } from "./spec.js";
 
 /** One line of `models summary`. */
@@ -32,7 +32,7 @@ export interface ModelSummary {
 }
 
 /** The layers and parameter counts of a model, computed from its spec. */
-export function summarizeModel({ name, title, spec }: Pick<Model, "name" | "title" | "spec">): ModelSummary {
+export function summarizeModel({ name, title, spec }: Pick<SpecModel, "name" | "title" | "spec">): ModelSummary {
   return {
     name,
     title,

@@ -15,12 +15,23 @@ export interface OnnxOptions {
   readonly build?: (parts: GraphParts) => ResNetModel;
 }
 
+/** A graph with the input and outputs of `graphNames`, and what is known of their sizes. */
+export interface OnnxGraphModel extends ResNetModel {
+  readonly inputSize: number;
+  readonly classes: number;
+}
+
 /** Opens the model on the CPU. The caller closes the engine; it copies the weights and keeps no reference to them. */
-export async function openOnnxEngine(
-  parts: GraphParts,
-  { threads, build = buildOnnxModel }: OnnxOptions,
+export function openOnnxEngine(parts: GraphParts, { threads, build = buildOnnxModel }: OnnxOptions): Promise<Engine> {
+  const { inputSize, classes } = parts.spec;
+  return openOnnxGraph({ ...build(parts), inputSize, classes }, { threads });
+}
+
+/** Opens any graph, likewise. */
+export async function openOnnxGraph(
+  { graph, externalData, embeddingWidth, inputSize, classes }: OnnxGraphModel,
+  { threads }: Pick<OnnxOptions, "threads">,
 ): Promise<Engine> {
-  const { graph, externalData, embeddingWidth } = build(parts);
   const session = await InferenceSession.create(graph, {
     externalData,
     executionProviders: ["cpu"],
@@ -31,7 +42,6 @@ export async function openOnnxEngine(
     // Threads that spin between calls take the cores that decoding needs.
     extra: { session: { intra_op: { allow_spinning: "0" } } },
   });
-  const { inputSize, classes } = parts.spec;
   return {
     name: "onnx/cpu",
     embeddingWidth,

@@ -9,6 +9,7 @@ import type { Precision } from "../../../shared/precision.js";
 import { type CudaProbe, type EngineProbes, whyNoPrecision, whyNotInstalled, whyNotLoaded } from "../engine-choice.js";
 import type { GraphParts } from "../graph-parts.js";
 import { readParts } from "../read-parts.js";
+import { readManifest } from "../store.js";
 import type { Engine } from "./engine.js";
 
 /** Which engine is to run which model. */
@@ -69,13 +70,18 @@ async function probeCuda(precision: Precision): Promise<CudaProbe> {
 
 /**
  * Loads the verified weights into an engine; the caller closes it. Throws what `readModel` throws, for an int8 precision
- * what `openInt8Engine` throws, and ENGINE_UNAVAILABLE where the engine's package does not load or refuses the model.
+ * what `openInt8Engine` throws, and ENGINE_UNAVAILABLE where the engine's package does not load or refuses the model, or the
+ * model is an ONNX file and the engine not `onnx`.
  */
 export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
   const { engine, modelDir, modelSha256, precision = "fp32", calibration, engineThreads } = options;
   if (precision !== "fp32") {
     const { openInt8Engine } = await import("./open-int8.js");
     return openInt8Engine({ modelDir, modelSha256, precision, calibration: calibration as string, engineThreads });
+  }
+  if ((await readManifest(modelDir)).imported?.onnx !== undefined) {
+    const { openOnnxFile } = await import("./open-onnx-file.js");
+    return openOnnxFile(options);
   }
   const parts = await readParts(modelDir, modelSha256);
   try {

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { LabelmillError, messageOf, systemCode } from "../../../shared/errors.js";
 import type { QuantizedPrecision } from "../../../shared/precision.js";
-import type { Model } from "../catalog.js";
+import type { Model, SpecModel } from "../catalog.js";
+import { requireSpec } from "../require-spec.js";
 import { modelDirectory } from "../store.js";
 import { type Calibration, digestInt8, readCalibration } from "./calibration.js";
 
@@ -27,16 +28,17 @@ export interface FoundCalibration {
 
 /**
  * The ranges that stand for `model` on this machine: those in the cache, if there are any, else those of the package.
- * Throws MODEL_NOT_QUANTIZED where there are neither, MODEL_CORRUPT where those in the cache cannot be used.
+ * Throws MODEL_NOT_QUANTIZED where there are neither, MODEL_CORRUPT where those in the cache cannot be used, MODEL_AS_IS.
  */
 export async function findCalibration(
   cacheDir: string,
   model: Model,
   precision: QuantizedPrecision,
 ): Promise<FoundCalibration> {
-  const { name, int8Sha256 } = model;
+  const described = requireSpec(model);
+  const { name, int8Sha256 } = described;
   const path = calibrationFile(cacheDir, name);
-  if (await isThere(path)) return { path, modelSha256: digestInt8(await loadCalibration(model, path), precision) };
+  if (await isThere(path)) return { path, modelSha256: digestInt8(await loadCalibration(described, path), precision) };
   if (int8Sha256 === null) throw new LabelmillError("MODEL_NOT_QUANTIZED", { name });
   // Compiled, this file is dist/src/worker/model/int8/installed.js.
   const shipped = fileURLToPath(new URL(`../../../../../assets/${name}-int8.json`, import.meta.url));
@@ -52,16 +54,16 @@ export interface WantedCalibration {
   readonly modelSha256: string;
 }
 
-/** The ranges at `path`. Throws MODEL_CORRUPT where they are not those that were asked for, or damaged. */
+/** The ranges at `path`. Throws MODEL_CORRUPT where they are not those that were asked for, or damaged; MODEL_AS_IS. */
 export async function requireCalibration(wanted: WantedCalibration): Promise<Calibration> {
   const { model, path, precision, modelSha256 } = wanted;
-  const calibration = await loadCalibration(model, path);
+  const calibration = await loadCalibration(requireSpec(model), path);
   const digest = digestInt8(calibration, precision);
   if (digest === modelSha256) return calibration;
   throw corruptRanges(model.name, path, new Error(`they give digest ${digest}, expected ${modelSha256}`));
 }
 
-async function loadCalibration({ name, spec, modelSha256 }: Model, path: string): Promise<Calibration> {
+async function loadCalibration({ name, spec, modelSha256 }: SpecModel, path: string): Promise<Calibration> {
   try {
     const calibration = await readCalibration(path, spec);
     if (calibration.weightsSha256 === modelSha256) return calibration;

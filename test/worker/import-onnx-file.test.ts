@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { silentLog } from "../../src/shared/log.js";
+import { resolveOptions } from "../../src/shared/options.js";
+import { importOnnxFile } from "../../src/worker/import-onnx-file.js";
+import type { GraphProto } from "../../src/worker/model/onnx_pb.js";
+import { edited, type OnnxFixture, onnxPath } from "../support/onnx-fixtures.js";
+import { useTempDir } from "../support/temp-dir.js";
+
+describe("worker/import-onnx-file", function () {
+  this.timeout(60_000);
+  const tempDir = useTempDir();
+  const importFile = (path: string) => {
+    const host = { cacheDir: join(tempDir(), "cache"), driverEnv: {} };
+    return importOnnxFile({ name: "tiny", path, options: resolveOptions({ flags: {} }), host, log: silentLog });
+  };
+  const models = () => readdir(join(tempDir(), "cache/models"));
+
+  async function refuses(name: OnnxFixture, reason: RegExp, edit: (graph: GraphProto) => void): Promise<void> {
+    const path = join(tempDir(), "bad.onnx");
+    await writeFile(path, edited(name, edit));
+    await assert.rejects(importFile(path), { code: "MODEL_INVALID", message: reason });
+    assert.deepEqual(await models(), []);
+  }
+
+  it("keeps a file that ran", async () => {
+    const { model } = await importFile(onnxPath("external"));
+    assert.deepEqual([model.onnx?.embeddingWidth, await models()], [12, ["tiny"]]);
+  });
+
+  it("keeps nothing of a file that ONNX Runtime refuses, and says why", async () => {
+    await refuses("torchscript", /bad\.onnx are not usable: Engine onnx cannot run here: .*NoSuchOperator/, (graph) => {
+      (graph.node[1] ?? assert.fail()).opType = "NoSuchOperator";
+    });
+    await refuses("keras", /Engine onnx cannot run here: /, (graph) => {
+      const weights = graph.initializer.find(({ name }) => name === "dense/kernel") ?? assert.fail();
+      weights.dims = [3n, 10n];
+      graph.output[0] = { ...(graph.output[0] ?? assert.fail()) };
+      delete graph.output[0].type;
+    });
+  });
+
+  it("keeps nothing of a file that wants 4 TB while it runs", async () => {
+    await refuses("torchscript", /bad\.onnx are not usable: .*(alloc|memory|overflow)/i, (graph) => {
+      const [first] = graph.node;
+      const flatten = graph.node.find(({ opType }) => opType === "Flatten");
+      const [bias] = graph.initializer;
+      if (first === undefined || flatten === undefined || bias === undefined) assert.fail();
+      const rawData = new Uint8Array(BigInt64Array.of(10n ** 6n, 10n ** 6n).buffer);
+      graph.initializer.push({ ...bias, name: "sizes", dims: [2n], dataType: 7, rawData });
+      const large = {
+        ...first,
+        name: "large",
+        opType: "ConstantOfShape",
+        attribute: [],
+        input: ["sizes"],
+        output: ["large"],
+      };
+      const least = { ...large, name: "least", opType: "ReduceMin", input: ["large"], output: ["least"] };
+      const sum = { ...large, name: "sum", opType: "Add", input: [flatten.input[0] ?? "", "least"], output: ["sum"] };
+      flatten.input[0] = "sum";
+      graph.node.splice(graph.node.indexOf(flatten), 0, large, least, sum);
+    });
+  });
+
+  it("keeps nothing of a file that takes any number of images by its word alone", async () => {
+    await refuses("one-image", /runs one image, but not two at a time \(.*\); export it with a free/, (graph) => {
+      const type = graph.input[0]?.type?.value;
+      const dim = type?.case === "tensorType" ? type.value.shape?.dim[0] : undefined;
+      (dim ?? assert.fail()).value = { case: "dimParam", value: "N" };
+      const flatten = graph.node.find(({ opType }) => opType === "Flatten") ?? assert.fail();
+      Object.assign(flatten, { opType: "Reshape", attribute: [], input: [flatten.input[0], "one-row"] });
+      const rawData = new Uint8Array(BigInt64Array.of(1n, -1n).buffer);
+      const shape = { ...(graph.initializer[0] ?? assert.fail()), name: "one-row", dims: [2n], dataType: 7, rawData };
+      graph.initializer.push(shape);
+    });
+  });
+});
