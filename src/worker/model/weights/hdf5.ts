@@ -1,8 +1,8 @@
 /**
  * Reads HDF5 files (https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t4.html) with the HDF Group's library, compiled to
- * WebAssembly. It knows nothing of Keras. What the library can reach is a file system in memory that holds the file and
- * nothing else, and while a file is read even that opens no other path: external links, external storage and virtual
- * datasets lead nowhere, and are named.
+ * WebAssembly. It knows nothing of Keras. What the library can reach is a file system in memory that has nothing of the disk
+ * but this file, and while it is read even that opens no other path: external links, external storage and virtual datasets
+ * lead nowhere, and are named. (The package's entry for Node would open real files.)
  */
 import type { ready } from "h5wasm";
 import { elementCount } from "../spec.js";

@@ -9,7 +9,7 @@ import type { RawTensor } from "./raw-tensor.js";
 
 /** Keras nests layer and variable; a model inside a model adds one or two. */
 const maxDepth = 8;
-/** A ResNet-152 has 2,300. Bounds what hard links that lead back up can cost. */
+/** A ResNet-152 has 1,761. Bounds what hard links that lead back up can cost. */
 const maxLinks = 10_000;
 
 /** Every weight in `file`. Throws an Error that names the path that is not as Keras writes it, or what HDF5 finds wrong. */
