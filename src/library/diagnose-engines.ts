@@ -56,11 +56,11 @@ async function compareHere({ options, places, log }: CallContext): Promise<Engin
 }
 
 function describeCompared(compared: ComparedEngine, choice: EngineChoice, labels: readonly string[]): Finding {
-  const { asked, engine, precision, loadMs, imagesPerSecond, agreement, top } = compared;
+  const { asked, engine, precision, loadMs, batchSize, imagesPerSecond, agreement, top } = compared;
   const { topIndex = -1, topScore = 0 } = top[0] ?? {};
   const state = isSound(compared) ? "ok" : "failed";
   const parts = [
-    `${engine} in ${precision}, ${imagesPerSecond.toFixed(1)} images/s, loaded in ${Math.round(loadMs)} ms`,
+    `${engine} in ${precision}, ${imagesPerSecond.toFixed(1)} images/s in batches of ${batchSize}, loaded in ${Math.round(loadMs)} ms`,
     `the example photo is ${labels[topIndex] ?? "none"} (${topScore.toFixed(2)})`,
     ...(state === "ok" ? [] : [`it DISAGREES with the first engine, cosine ${agreement?.minCosine.toFixed(4)}`]),
     ...(asked === choice.engine ? [`chosen: ${choice.why}`] : []),

@@ -64,14 +64,14 @@ export async function verifyModel(sources: readonly string[], context: CallConte
     machine: describeMachine(),
     images: comparison.images,
     imagesSha256: digestOf(found.images),
-    batchSize: options.batchSize,
     engineThreads: options.engineThreads,
     limits: agreementLimits,
     agree: comparison.agree,
-    engines: comparison.compared.map(({ engine, precision, loadMs, imagesPerSecond, agreement }) => ({
+    engines: comparison.compared.map(({ engine, precision, loadMs, batchSize, imagesPerSecond, agreement }) => ({
       engine,
       precision,
       loadMs: Math.round(loadMs),
+      batchSize,
       imagesPerSecond: Math.round(imagesPerSecond * 100) / 100,
       agreement,
     })),

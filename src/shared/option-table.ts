@@ -5,6 +5,7 @@
  */
 import { availableParallelism } from "node:os";
 import { z } from "zod";
+import { type BatchSizeRequest, largestBatchSize } from "./batch-size.js";
 import { type EngineName, type EngineRequest, engineNames } from "./engine-names.js";
 import { logFormats, logLevels } from "./log.js";
 import { type CommandName, flagValue, integer, option, text, texts } from "./option-spec.js";
@@ -191,14 +192,16 @@ export const optionTable = {
     default: [],
     defaultText: "every engine that is here",
   }),
-  batchSize: option<number>({
+  batchSize: option<BatchSizeRequest>({
     flag: "--batch-size <n>",
     class: "execution",
     commands: [...working, "models verify", "doctor"],
-    description: "most images in one model call",
-    expected: "an integer from 1 to 1024",
-    schema: integer(1, 1024),
-    default: 8,
+    description:
+      "most images in one model call; auto measures some sizes at the start, for up to 3 s, and takes the fastest",
+    expected: `auto or an integer from 1 to ${largestBatchSize}`,
+    schema: z.union([z.literal("auto"), integer(1, largestBatchSize)]).nullable(),
+    default: null,
+    defaultText: "8 on a CPU, auto on a GPU",
   }),
   decodeConcurrency: option<number>({
     flag: "--decode-concurrency <n>",

@@ -36,6 +36,9 @@ export interface Worker {
   readonly engine: string;
   /** Why it is this engine. */
   readonly whyEngine: string;
+  /** Most images of one model call. */
+  readonly batchSize: number;
+  readonly whyBatchSize: string;
   /** Rows made in the chunks in hand, not committed yet. */
   rowsInHand(): number;
   /** Finishes the chunks in hand within `drainTimeoutMs`, gives back the rest, and ends the compute child. */
@@ -50,7 +53,7 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
   const fetcher = await openFetcher({ allowRoots: settings.allowRoots, maxItemBytes: options.maxItemBytes });
   const labels = await loadLabels(cacheDir, await resolveModel(cacheDir, options.model));
   const compute = await startCompute(computeSettings(model, options, host), { log });
-  const limits = createProcessLimits(options, compute);
+  const limits = createProcessLimits({ ...options, batchSize: compute.report.batchSize }, compute);
   const workerId = `${hostname()}-${randomBytes(4).toString("hex")}`;
   let rowsInHand = 0;
   const findRuns = createRunFinder({
@@ -75,10 +78,13 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
   const ended = consumer.ended.finally(() => compute.close());
   // Awaited by the caller, perhaps later than it rejects.
   ended.catch(() => {});
+  const { engine, why: whyEngine, batchSize, whyBatchSize } = compute.report;
   return {
     ended,
-    engine: compute.report.engine,
-    whyEngine: compute.report.why,
+    engine,
+    whyEngine,
+    batchSize,
+    whyBatchSize,
     rowsInHand: () => rowsInHand,
     async close(drainTimeoutMs) {
       await Promise.all([consumer.drain(drainTimeoutMs), ended]);

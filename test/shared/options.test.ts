@@ -20,7 +20,10 @@ describe("shared/options", () => {
   });
 
   it("says what was expected, what was found, and where", () => {
-    rejects({ flags: { batchSize: "0" } }, /Expected `batchSize` to be an integer from 1 to 1024, got `0` \(flag\)/);
+    rejects(
+      { flags: { batchSize: "0" } },
+      /Expected `batchSize` to be auto or an integer from 1 to 1024, got `0` \(flag\)/,
+    );
     rejects(
       { env: { LABELMILL_FORMAT: "csv" } },
       /Expected `format` to be parquet or jsonl, got `csv` \(LABELMILL_FORMAT\)/,

@@ -5,7 +5,7 @@
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import type { GraphParts } from "../graph-parts.js";
 import { buildOnnxModel, graphNames, type ResNetModel } from "../onnx-graph.js";
-import type { Engine, EngineOutput } from "./engine.js";
+import { type Engine, type EngineOutput, usualCpuBatchSize } from "./engine.js";
 
 /** What an ONNX session needs besides the model. */
 export interface OnnxOptions {
@@ -36,6 +36,7 @@ export async function openOnnxEngine(
     name: "onnx/cpu",
     embeddingWidth,
     classes,
+    usualBatchSize: usualCpuBatchSize,
     infer: (pixels, n) => infer(session, pixels, [n, inputSize, inputSize, 3]),
     close: () => session.release(),
   };
