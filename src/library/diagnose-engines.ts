@@ -8,12 +8,12 @@ import type { EngineName } from "../shared/engine-names.js";
 import { messageOf } from "../shared/errors.js";
 import { type ComparedEngine, compareEngines, type EngineComparison, isSound } from "../worker/compare-engines.js";
 import { computeSettings } from "../worker/compute-settings.js";
+import { findGpu, hasGpuFor } from "../worker/gpu-devices.js";
 import { describeModel } from "../worker/model/describe-model.js";
-import { chooseEngine, type EngineChoice } from "../worker/model/engine-choice.js";
+import { chooseEngine, type EngineChoice, type EngineProbes } from "../worker/model/engine-choice.js";
 import { loadLabels, resolveModel } from "../worker/model/known-models.js";
 import type { CallContext } from "./context.js";
 import type { Finding } from "./finding.js";
-import { findGpu } from "./gpu-devices.js";
 import { examplePhotos, usualEngines } from "./verify-model.js";
 
 /** The cat comes first: its label is the proof. Twice the four, so that batches have their usual size. */
@@ -28,8 +28,7 @@ export async function diagnoseEngines(context: CallContext): Promise<Finding[]> 
     const comparison = await compareHere(context);
     const { absent } = comparison;
     const { cacheDir } = context.places;
-    const whyNot = async (engine: EngineName) => absent.find(({ asked }) => asked === engine)?.reason ?? null;
-    const choice = await chooseEngine(context.options.engine, whyNot);
+    const choice = await chooseEngine(context.options.engine, probesOf(comparison));
     const labels = await loadLabels(cacheDir, await resolveModel(cacheDir, context.options.model));
     return [
       ...comparison.compared.map((engine) => describeCompared(engine, choice, labels)),
@@ -53,6 +52,18 @@ async function compareHere({ options, places, log }: CallContext): Promise<Engin
   const settings = computeSettings(model, options, places);
   const variants = engines.map((engine) => ({ settings: { ...settings, engine }, isRequired: false }));
   return compareEngines({ variants, leftOut: isExtra ? [] : usual.leftOut, images, log });
+}
+
+/** What the trials have shown; nothing is loaded here. */
+function probesOf({ compared, absent }: EngineComparison): EngineProbes {
+  const findTrial = (engine: EngineName) => compared.find(({ asked }) => asked === engine);
+  return {
+    hasGpuFor: async (engine) => findTrial(engine)?.isSoftware !== true && hasGpuFor(engine),
+    whyNot: async (engine) => {
+      const reason = absent.find(({ asked }) => asked === engine)?.reason;
+      return reason ?? (findTrial(engine) === undefined ? "it was not tried" : null);
+    },
+  };
 }
 
 function describeCompared(compared: ComparedEngine, choice: EngineChoice, labels: readonly string[]): Finding {

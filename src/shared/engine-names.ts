@@ -1,5 +1,5 @@
-/** The engines that a model can be executed by. */
-export const engineNames = ["onnx", "wasm", "tensorflow", "webgpu"] as const;
+/** The engines that a model can be executed by. ONNX Runtime is one engine a provider: `onnx` is its CPU provider. */
+export const engineNames = ["onnx", "wasm", "tensorflow", "webgpu", "onnx-cuda", "onnx-webgpu"] as const;
 
 export type EngineName = (typeof engineNames)[number];
 /** What a user may ask for; `auto` leaves the choice to the worker. */

@@ -175,7 +175,7 @@ export const optionTable = {
     class: "execution",
     commands: [...working, "doctor"],
     description: "what executes the model; auto takes the fastest one here, any other runs or is an error",
-    expected: "auto, onnx, wasm, tensorflow or webgpu",
+    expected: "auto, onnx, wasm, tensorflow, webgpu, onnx-cuda or onnx-webgpu",
     schema: z.enum(["auto", ...engineNames]),
     default: "auto",
   }),
@@ -184,7 +184,7 @@ export const optionTable = {
     class: "execution",
     commands: ["models verify"],
     description: "engines to compare, with commas between them; the others are compared with the first",
-    expected: "some of onnx, wasm, tensorflow and webgpu",
+    expected: "some of onnx, wasm, tensorflow, webgpu, onnx-cuda and onnx-webgpu",
     schema: z.preprocess(
       (value) => [value].flat().flatMap((each) => (typeof each === "string" ? each.split(",") : [each])),
       z.array(z.enum(engineNames)).refine((names) => new Set(names).size === names.length),

@@ -9,6 +9,8 @@ import type { ImageOutput } from "./model/agreement.js";
 export interface EngineTrial {
   /** What really ran: `onnx/cpu`. */
   readonly engine: string;
+  /** Whether it ran on a GPU in software. */
+  readonly isSoftware: boolean;
   readonly why: string;
   /** Until it had run once. */
   readonly loadMs: number;
@@ -50,8 +52,8 @@ export async function tryEngine(
     if (outputs.some((output) => output !== null)) await measureLonger(compute, batches, warm.inferMs);
     const { images: done, inferMs } = compute.times();
     const imagesPerSecond = ((done - warm.images) / (inferMs - warm.inferMs)) * 1000;
-    const { engine, why, loadMs, batchSize } = compute.report;
-    return { engine, why, loadMs, batchSize, imagesPerSecond, outputs };
+    const { engine, isSoftware, why, loadMs, batchSize } = compute.report;
+    return { engine, isSoftware, why, loadMs, batchSize, imagesPerSecond, outputs };
   } finally {
     await compute.close();
   }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { Summary } from "../../src/dataset/summary.js";
 import { openResults } from "../../src/results/open.js";
+import { hasGpuFor } from "../../src/worker/gpu-devices.js";
 import { runCli } from "../support/cli.js";
 import { cosine } from "../support/cosine.js";
 import { resnet50ForTests } from "../support/model.js";
@@ -53,9 +54,21 @@ describe("e2e/engines", function () {
     assert.match(stderr, /\[ENGINE_UNAVAILABLE\]/);
   });
 
+  it("ends with what CUDA needs where it is asked for and cannot run", async function () {
+    if (await hasGpuFor("onnx-cuda")) return this.skip();
+    const out = join(tempDir(), "out");
+    const { code, stderr } = await runCli(["run", "examples/photos", "--out", out, "--engine", "onnx-cuda"]);
+    assert.equal(code, 1);
+    assert.match(stderr, /Engine onnx-cuda cannot run here: .*it needs an NVIDIA GPU.*npm rebuild onnxruntime-node/);
+    assert.match(stderr, /\[ENGINE_UNAVAILABLE\]/);
+  });
+
   it("refuses an engine that does not exist as bad usage", async () => {
     const { code, stderr } = await runCli(["run", "examples/photos", "--engine", "cuda"]);
     assert.equal(code, 2);
-    assert.match(stderr, /Expected `engine` to be auto, onnx, wasm, tensorflow or webgpu, got `cuda`/);
+    assert.match(
+      stderr,
+      /Expected `engine` to be auto, onnx, wasm, tensorflow, webgpu, onnx-cuda or onnx-webgpu, got `cuda`/,
+    );
   });
 });

@@ -80,7 +80,16 @@ export function testWorkerContext(redis: Redis, options: ConsumerOptions = {}): 
   const { predict = async () => succeeded(somePrediction), lockMs = 10_000, log = silentLog } = options;
   const { wrapQueue = (queue) => queue } = options;
   const compute: ComputeClient = {
-    report: { engine: "test/none", why: "a test", batchSize: 8, whyBatchSize: "a test", embeddingWidth: 4, loadMs: 0 },
+    report: {
+      engine: "test/none",
+      why: "a test",
+      chosen: "onnx",
+      isSoftware: false,
+      batchSize: 8,
+      whyBatchSize: "a test",
+      embeddingWidth: 4,
+      loadMs: 0,
+    },
     pid: null,
     predict,
     times: () => ({ decodeMs: 0, inferMs: 0, batches: 0, images: 0, restarts: 0 }),

@@ -100,7 +100,7 @@ export function createComputeClient(
 
 class SupervisedClient implements ComputeClient {
   readonly #spawnChild: () => ChildProcess;
-  /** Of the next child: from the first one's report on it has a batch size, so that it is measured once. */
+  /** Of the next child: from the first one's report on it has its engine and batch size, so nothing is chosen twice. */
   #settings: ComputeSettings;
   readonly #log: Pick<Log, "warn">;
   readonly #timing: ClientTiming;
@@ -217,7 +217,7 @@ class SupervisedClient implements ComputeClient {
     this.#state = "working";
     if (this.#report === null) {
       this.#report = report;
-      this.#settings = { ...this.#settings, batchSize: report.batchSize };
+      this.#settings = { ...this.#settings, engine: report.chosen, batchSize: report.batchSize };
       this.#onFirst(null);
     }
     this.#dispatch();

@@ -5,8 +5,8 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { largestBatchSize } from "../../shared/batch-size.js";
 import { failure, LabelmillError, messageOf } from "../../shared/errors.js";
-import { chooseEngine } from "../model/engine-choice.js";
-import { openEngine, whyUnavailable } from "../model/engines/open-engine.js";
+import type { EngineChoice } from "../model/engine-choice.js";
+import { openChosenEngine } from "../model/engines/open-chosen.js";
 import { openObservingEngine } from "../model/engines/open-int8.js";
 import { drawGoldenImages, goldenCount } from "../model/int8/golden.js";
 import { topK } from "../model/top-k.js";
@@ -38,11 +38,8 @@ interface Running {
 
 async function start(): Promise<void> {
   const started = performance.now();
-  const choice = await chooseEngine(settings.engine, (engine) => whyUnavailable(engine, settings.precision));
-  const { engine, golden } = settings.observe
-    ? await openObservingEngine(settings)
-    : { engine: await openEngine({ ...settings, engine: choice.engine }), golden: [] };
-  const { name, embeddingWidth, classes } = engine;
+  const { engine, choice, golden } = settings.observe ? await observe() : await choose();
+  const { name, embeddingWidth, classes, isSoftware = false } = engine;
   const onLowered = (lowered: LoweredLimit) => void running.lowered.push(lowered);
   const asked = settings.batchSize ?? engine.usualBatchSize ?? "auto";
   const limit = asked === "auto" ? largestBatchSize : asked;
@@ -57,9 +54,26 @@ async function start(): Promise<void> {
   parentPort?.on("message", (input: BatchInput) => void answer(running, input));
   post({
     type: "ready",
-    report: { engine: name, why: choice.why, embeddingWidth, loadMs, batchSize, whyBatchSize, golden },
+    report: {
+      engine: name,
+      chosen: choice.engine,
+      why: choice.why,
+      isSoftware,
+      embeddingWidth,
+      loadMs,
+      batchSize,
+      whyBatchSize,
+      golden,
+    },
   });
 }
+
+const choose = async () => ({ ...(await openChosenEngine(settings.engine, settings)), golden: [] });
+
+const observe = async () => ({
+  ...(await openObservingEngine(settings)),
+  choice: { engine: "onnx", why: "it measures" } satisfies EngineChoice,
+});
 
 /** One image that is known to be good: what fails later fails on the strength of a working engine. */
 async function proveWorking(running: Running): Promise<void> {

@@ -4,7 +4,7 @@
  * predictions.
  */
 import type { BatchSizeRequest } from "../../shared/batch-size.js";
-import type { EngineRequest } from "../../shared/engine-names.js";
+import type { EngineName, EngineRequest } from "../../shared/engine-names.js";
 import { LabelmillError, type RunErrorCode } from "../../shared/errors.js";
 import type { Precision } from "../../shared/precision.js";
 import type { Outcome } from "../outcome.js";
@@ -71,6 +71,10 @@ export interface StageTimes {
 export interface EngineReport {
   /** For example `onnx/cpu`. */
   readonly engine: string;
+  /** What to ask for to get the same again. */
+  readonly chosen: EngineName;
+  /** Whether it runs on a GPU in software. */
+  readonly isSoftware: boolean;
   /** Why this engine: what was asked for, or what `auto` found. */
   readonly why: string;
   readonly embeddingWidth: number;

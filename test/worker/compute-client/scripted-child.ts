@@ -39,6 +39,8 @@ function start({ batchSize: asked }: ComputeSettings): void {
       type: "ready",
       report: {
         engine: "scripted",
+        chosen: "wasm",
+        isSoftware: false,
         why: "a test",
         embeddingWidth: 2,
         loadMs: 0,

@@ -12,6 +12,8 @@ export interface Engine {
   readonly name: string;
   readonly embeddingWidth: number;
   readonly classes: number;
+  /** Whether its device is a GPU in software, which is slower than any CPU engine. @default false */
+  readonly isSoftware?: boolean;
   /** Images of a call that is about the fastest on every machine; absent where that has to be measured. */
   readonly usualBatchSize?: number;
   /** Whether the first call of each batch size is so slow that small batches had better be filled up. @default false */

@@ -9,6 +9,7 @@ import { whyNoPrecision, whyNotInstalled } from "../engine-choice.js";
 import type { GraphParts } from "../graph-parts.js";
 import { readParts } from "../read-parts.js";
 import type { Engine } from "./engine.js";
+import type { OnnxProvider } from "./onnx.js";
 
 /** Which engine is to run which model. */
 export interface OpenEngineOptions {
@@ -29,10 +30,17 @@ type Open = (parts: GraphParts, options: { readonly threads: number }) => Promis
 
 /** Each loads its engine's native code, or the like. */
 const adapters: Readonly<Partial<Record<EngineName, () => Promise<Open>>>> = {
-  onnx: async () => (await import("./onnx.js")).openOnnxEngine,
+  onnx: () => loadOnnx("cpu"),
+  "onnx-cuda": () => loadOnnx("cuda"),
+  "onnx-webgpu": () => loadOnnx("webgpu"),
   wasm: async () => (await import("./wasm.js")).openWasmEngine,
   webgpu: async () => (await import("./webgpu.js")).openWebgpuEngine,
 };
+
+async function loadOnnx(provider: OnnxProvider): Promise<Open> {
+  const { openOnnxEngine } = await import("./onnx.js");
+  return (parts, options) => openOnnxEngine(parts, { ...options, provider });
+}
 
 /** Why that engine cannot run that precision here, and what to do about it; null where it loads. */
 export async function whyUnavailable(engine: EngineName, precision: Precision): Promise<string | null> {
