@@ -4,3 +4,6 @@ export const engineNames = ["onnx", "wasm", "tensorflow", "webgpu", "onnx-cuda",
 export type EngineName = (typeof engineNames)[number];
 /** What a user may ask for; `auto` leaves the choice to the worker. */
 export type EngineRequest = EngineName | "auto";
+
+/** CUDA GPUs that a user names, one compute process each. */
+export type DevicesRequest = "all" | readonly number[];

@@ -209,6 +209,10 @@ export const errorTable = {
     "Engine {engine} cannot run here: {reason}",
     "`labelmill doctor` says what is here and what to install.",
   ),
+  ENGINE_DEVICE: usage(
+    "Cannot use --devices {devices}: {reason}",
+    "A GPU that is named is not there, or the engine runs on none that could be chosen.",
+  ),
   ENGINE_FAILED: failed(
     "The compute process cannot work: {reason}",
     "It failed to start, or failed on images that are known to be good.",

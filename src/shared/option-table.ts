@@ -6,9 +6,9 @@
 import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { type BatchSizeRequest, largestBatchSize } from "./batch-size.js";
-import { type EngineName, type EngineRequest, engineNames } from "./engine-names.js";
+import { type DevicesRequest, type EngineName, type EngineRequest, engineNames } from "./engine-names.js";
 import { logFormats, logLevels } from "./log.js";
-import { type CommandName, flagValue, integer, option, text, texts } from "./option-spec.js";
+import { type CommandName, flagValue, gpuNumbers, integer, option, text, texts } from "./option-spec.js";
 import { type Precision, precisions } from "./precision.js";
 
 const producing: readonly CommandName[] = ["run", "enqueue"];
@@ -191,6 +191,16 @@ export const optionTable = {
     ),
     default: [],
     defaultText: "every engine that is here",
+  }),
+  devices: option<DevicesRequest | null>({
+    flag: "--devices <list>",
+    class: "execution",
+    commands: working,
+    description: "CUDA GPUs to use, one compute process each: all, or their numbers with commas between them",
+    expected: "all, or different numbers of GPUs such as 0,1",
+    schema: z.union([z.literal("all"), gpuNumbers]).nullable(),
+    default: null,
+    defaultText: "one compute process, on the GPU that its engine takes",
   }),
   batchSize: option<BatchSizeRequest>({
     flag: "--batch-size <n>",

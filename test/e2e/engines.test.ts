@@ -63,6 +63,17 @@ describe("e2e/engines", function () {
     assert.match(stderr, /\[ENGINE_UNAVAILABLE\]/);
   });
 
+  it("refuses GPUs that are not there, and GPUs for an engine that has none, as bad usage", async () => {
+    const out = join(tempDir(), "out");
+    const run = (...args: string[]) => runCli(["run", "examples/photos", "--out", out, ...args]);
+    const onCpu = await run("--devices", "all", "--engine", "onnx");
+    assert.equal(onCpu.code, 2);
+    assert.match(onCpu.stderr, /Cannot use --devices all: it chooses among CUDA GPUs, and engine onnx cannot/);
+    const absent = await run("--devices", "0,77", "--engine", "onnx-cuda");
+    assert.equal(absent.code, 2);
+    assert.match(absent.stderr, /Cannot use --devices 0,77: there is no GPU .*77; found: .*\[ENGINE_DEVICE\]/);
+  });
+
   it("refuses an engine that does not exist as bad usage", async () => {
     const { code, stderr } = await runCli(["run", "examples/photos", "--engine", "cuda"]);
     assert.equal(code, 2);

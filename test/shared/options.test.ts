@@ -43,6 +43,18 @@ describe("shared/options", () => {
     assert.deepEqual(resolveOptions({ config: config({ include: ["*.jpg"] }) }).include, ["*.jpg"]);
   });
 
+  it("takes a number or auto as batch size, and GPUs as numbers or all", () => {
+    const { batchSize, devices } = resolveOptions({});
+    assert.deepEqual([batchSize, devices], [null, null]);
+    assert.equal(resolveOptions({ flags: { batchSize: "auto" } }).batchSize, "auto");
+    assert.equal(resolveOptions({ flags: { batchSize: "16" } }).batchSize, 16);
+    assert.equal(resolveOptions({ flags: { devices: "all" } }).devices, "all");
+    assert.deepEqual(resolveOptions({ env: { LABELMILL_DEVICES: "1,0" } }).devices, [1, 0]);
+    assert.deepEqual(resolveOptions({ config: config({ devices: [2] }) }).devices, [2]);
+    for (const devices of ["", "0,", "0,0", "-1", "a", [], ["x"]])
+      rejects({ config: config({ devices }) }, /Expected `devices` to be all, or different numbers of GPUs/);
+  });
+
   it("gives a frozen object", () => {
     assert.ok(Object.isFrozen(resolveOptions({})));
   });

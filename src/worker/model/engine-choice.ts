@@ -29,6 +29,9 @@ const cpuOrder: readonly EngineName[] = ["onnx", "wasm"];
 /** Whether `auto` takes `engine` for the sake of a GPU. */
 export const isGpuEngine = (engine: EngineName): boolean => gpuOrder.includes(engine);
 
+/** Whether `engine` runs on CUDA, where one GPU of several can be given to a process. */
+export const isCudaEngine = (engine: EngineName): boolean => engine === "onnx-cuda";
+
 /** Engines that have a name, so that the refusal can say this, and no adapter. */
 const planned: readonly EngineName[] = ["tensorflow"];
 

@@ -4,6 +4,7 @@
  * `dies`, `fatal`, or `never`.
  *
  *     o  answers    f  answers with a failure    c  crashes    h  hangs    s  is reported as overdue    x  is fatal
+ *     p  answers with its process id, as a class
  *     b  answers with the batch size that it was told, as a class    l  answers, and has its memory's batch size lowered to 2
  */
 
@@ -56,6 +57,7 @@ function answer(id: number, outcome: Outcome<Prediction>): void {
 
 function work(id: number, letter: string): void {
   if (letter === "o") answer(id, succeeded(prediction));
+  if (letter === "p") answer(id, succeeded({ ...prediction, topIndices: [process.pid] }));
   if (letter === "b") answer(id, succeeded({ ...prediction, topIndices: [askedBatchSize ?? 0] }));
   if (letter === "l") {
     send({ type: "lowered", limit: 2, reason: "told to" });
