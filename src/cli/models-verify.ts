@@ -37,10 +37,11 @@ async function verifyCommand(
 }
 
 function describeVerified({ certificate, path, skipped }: VerifiedModel): string {
-  const { model, images, batchSize, engineThreads, engines, absent, agree, limits, machine } = certificate;
-  const rows = engines.map(({ engine, precision, imagesPerSecond, loadMs, agreement }) => [
+  const { model, images, engineThreads, engines, absent, agree, limits, machine } = certificate;
+  const rows = engines.map(({ engine, precision, batchSize, imagesPerSecond, loadMs, agreement }) => [
     engine,
     precision,
+    batchSize,
     imagesPerSecond,
     loadMs,
     ...(agreement === null
@@ -55,6 +56,7 @@ function describeVerified({ certificate, path, skipped }: VerifiedModel): string
   const header = [
     "engine",
     "precision",
+    "batch",
     "images/s",
     "load ms",
     "same top-1",
@@ -65,7 +67,7 @@ function describeVerified({ certificate, path, skipped }: VerifiedModel): string
   const limit = `fp32 ${describeLimits(limits.fp32)}; int8 ${describeLimits(limits.int8)}`;
   const verdict = engines.length === 1 ? "Nothing to compare with." : agree ? "They agree" : "They DISAGREE";
   return [
-    `${model}, ${images} images${skipped === 0 ? "" : ` (${skipped} more cannot be read)`}, batches of ${batchSize}, ` +
+    `${model}, ${images} images${skipped === 0 ? "" : ` (${skipped} more cannot be read)`}, ` +
       `${engineThreads} threads, ${machine.cpu}`,
     "",
     formatTable(header, rows),

@@ -33,8 +33,8 @@ async function runCommand(sources: string[], flags: Record<string, unknown>, asJ
   const { log } = terminal;
   const signal = terminal.catchSignals();
   const progress = openProgress(terminal);
-  const onStart = ({ runId, out, engine, whyEngine }: RunStart) =>
-    log.info("run started", { runId, model: options.model, precision: options.precision, engine, whyEngine, out });
+  const { model, precision } = options;
+  const onStart = ({ runId, ...start }: RunStart) => log.info("run started", { runId, model, precision, ...start });
   try {
     const hooks = { log, signal, onStart, onProgress: progress.update, onPull: openPullProgress(terminal) };
     const result = await run(sources, { ...options, ...hooks });

@@ -20,9 +20,9 @@ export function registerWork(program: Command): void {
     const { log } = terminal;
     const signal = terminal.catchSignals();
     const worker = await startWorker({ ...options, log, signal, onPull: openPullProgress(terminal) });
-    const { engine, whyEngine } = worker;
+    const { engine, whyEngine, batchSize, whyBatchSize } = worker;
     const { model, precision, allowRoot: allowRoots } = options;
-    log.info("worker ready", { engine, whyEngine, model, precision, allowRoots });
+    log.info("worker ready", { engine, whyEngine, batchSize, whyBatchSize, model, precision, allowRoots });
     await worker.ended;
     log.info("worker stopped");
   });

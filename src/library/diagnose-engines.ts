@@ -8,12 +8,12 @@ import type { EngineName } from "../shared/engine-names.js";
 import { messageOf } from "../shared/errors.js";
 import { type ComparedEngine, compareEngines, type EngineComparison, isSound } from "../worker/compare-engines.js";
 import { computeSettings } from "../worker/compute-settings.js";
+import { findGpu, hasGpuFor } from "../worker/gpu-devices.js";
 import { describeModel } from "../worker/model/describe-model.js";
 import { chooseEngine, type EngineChoice, type EngineProbes } from "../worker/model/engine-choice.js";
 import { loadLabels, resolveModel } from "../worker/model/known-models.js";
 import type { CallContext } from "./context.js";
 import type { Finding } from "./finding.js";
-import { findGpu, isNvidia } from "./gpu-devices.js";
 import { examplePhotos, usualEngines } from "./verify-model.js";
 
 /** The cat comes first: its label is the proof. Twice the four, so that batches have their usual size. */
@@ -56,19 +56,25 @@ async function compareHere({ options, places, log }: CallContext): Promise<Engin
 
 /** What the trials have shown; nothing is loaded here. */
 function probesOf({ compared, absent }: EngineComparison): EngineProbes {
-  const isUsable = compared.some(({ engine }) => engine === "tensorflow/gpu");
+  const findTrial = (engine: EngineName) => compared.find(({ asked }) => asked === engine);
+  const whyNot = async (engine: EngineName) => {
+    const reason = absent.find(({ asked }) => asked === engine)?.reason;
+    return reason ?? (findTrial(engine) === undefined ? "it was not tried" : null);
+  };
   return {
-    whyNot: async (engine: EngineName) => absent.find(({ asked }) => asked === engine)?.reason ?? null,
-    probeCuda: async () => (isUsable ? { isUsable } : { isUsable, why: null }),
+    hasGpuFor,
+    whyNot,
+    whyNotOnGpu: async (engine) =>
+      findTrial(engine)?.isOnGpu === false ? "it does not run on the GPU" : await whyNot(engine),
   };
 }
 
 function describeCompared(compared: ComparedEngine, choice: EngineChoice, labels: readonly string[]): Finding {
-  const { asked, engine, precision, loadMs, imagesPerSecond, agreement, top } = compared;
+  const { asked, engine, precision, loadMs, batchSize, imagesPerSecond, agreement, top } = compared;
   const { topIndex = -1, topScore = 0 } = top[0] ?? {};
   const state = isSound(compared) ? "ok" : "failed";
   const parts = [
-    `${engine} in ${precision}, ${imagesPerSecond.toFixed(1)} images/s, loaded in ${Math.round(loadMs)} ms`,
+    `${engine} in ${precision}, ${imagesPerSecond.toFixed(1)} images/s in batches of ${batchSize}, loaded in ${Math.round(loadMs)} ms`,
     `the example photo is ${labels[topIndex] ?? "none"} (${topScore.toFixed(2)})`,
     ...(state === "ok" ? [] : [`it DISAGREES with the first engine, cosine ${agreement?.minCosine.toFixed(4)}`]),
     ...(asked === choice.engine ? [`chosen: ${choice.why}`] : []),
@@ -85,7 +91,7 @@ async function describeFaster({ compared, absent }: EngineComparison, { engine }
       return `${fastest.asked} was faster on this machine; take --engine ${fastest.asked}`;
   }
   const gpu = await findGpu();
-  const better = gpu === null ? "onnx" : isNvidia(gpu) ? "tensorflow" : "webgpu";
+  const better = gpu === null ? "onnx" : (await hasGpuFor("tensorflow")) ? "tensorflow" : "webgpu";
   const missing = absent.find(({ asked }) => asked === better);
   if (missing !== undefined) return `${missing.asked} may be faster here, but ${missing.reason}`;
   if (gpu === null) return `no GPU found, and no CPU engine is faster than ${engine}`;

@@ -21,7 +21,13 @@ export interface Places {
 }
 
 /** Of the Vulkan loader (its docs, LoaderInterfaceArchitecture), of CUDA, and of the dynamic linker. None holds a secret. */
-const driverVariables = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH"];
+const driverVariables = [
+  "VK_DRIVER_FILES",
+  "VK_ICD_FILENAMES",
+  "CUDA_VISIBLE_DEVICES",
+  "CUDA_DEVICE_ORDER",
+  "LD_LIBRARY_PATH",
+];
 
 /** Reads them from the environment. `cacheDir` overrides the cache's. */
 export function findPlaces(cacheDir: string | null = null): Places {

@@ -53,6 +53,9 @@ export interface RunStart {
   /** What executes the model here: `onnx/cpu`. */
   readonly engine: string;
   readonly whyEngine: string;
+  /** Most images of one model call. */
+  readonly batchSize: number;
+  readonly whyBatchSize: string;
 }
 
 const watchEveryMs = 500;
@@ -132,8 +135,8 @@ async function runToTheEnd(active: ActiveRun): Promise<Summary> {
   let worker: Worker | null = null;
   try {
     worker = await startOwnWorker(active);
-    const { engine, whyEngine } = worker;
-    onStart({ runId: head.runId, out: storage.location, engine, whyEngine });
+    const { engine, whyEngine, batchSize, whyBatchSize } = worker;
+    onStart({ runId: head.runId, out: storage.location, engine, whyEngine, batchSize, whyBatchSize });
     // The first to settle decides: the summary, or whatever ends the run early.
     return await Promise.race([
       watch(active, worker, producer, signal),

@@ -13,14 +13,14 @@ import { version } from "../shared/version.js";
 import { type AbsentEngine, type ComparedVariant, compareEngines } from "../worker/compare-engines.js";
 import { computeSettings } from "../worker/compute-settings.js";
 import { openFetcher } from "../worker/fetch/open-fetcher.js";
+import { hasGpuFor } from "../worker/gpu-devices.js";
 import { agreementLimits } from "../worker/model/agreement.js";
 import { type Certificate, writeCertificate } from "../worker/model/certificate.js";
 import { describeModel } from "../worker/model/describe-model.js";
-import { whyNoPrecision } from "../worker/model/engine-choice.js";
+import { needsGpu, whyNoPrecision } from "../worker/model/engine-choice.js";
 import { modelDirectory } from "../worker/model/store.js";
 import type { CallContext } from "./context.js";
 import { ensureModel } from "./ensure-model.js";
-import { findGpu } from "./gpu-devices.js";
 
 /** The photos that come with the package. Compiled, this file is dist/src/library/verify-model.js. */
 export const examplePhotos = fileURLToPath(new URL("../../../examples/photos", import.meta.url));
@@ -64,14 +64,14 @@ export async function verifyModel(sources: readonly string[], context: CallConte
     machine: describeMachine(),
     images: comparison.images,
     imagesSha256: digestOf(found.images),
-    batchSize: options.batchSize,
     engineThreads: options.engineThreads,
     limits: agreementLimits,
     agree: comparison.agree,
-    engines: comparison.compared.map(({ engine, precision, loadMs, imagesPerSecond, agreement }) => ({
+    engines: comparison.compared.map(({ engine, precision, loadMs, batchSize, imagesPerSecond, agreement }) => ({
       engine,
       precision,
       loadMs: Math.round(loadMs),
+      batchSize,
       imagesPerSecond: Math.round(imagesPerSecond * 100) / 100,
       agreement,
     })),
@@ -104,16 +104,22 @@ async function variantsOf(
 }
 
 /**
- * The engines that are compared where none is named. Without a GPU, WebGPU has at best a software driver, which takes half
- * a minute an image: it runs if it is named.
+ * The engines that are compared where none is named: without a GPU not those that need one. WebGPU has at best a software
+ * driver then, which takes half a minute an image: it runs if it is named.
  */
 export async function usualEngines(): Promise<{ engines: readonly EngineName[]; leftOut: readonly AbsentEngine[] }> {
-  if ((await findGpu()) !== null) return { engines: engineNames, leftOut: [] };
-  const reason = "this machine has no GPU; if it is named, it tries a software driver";
-  return {
-    engines: engineNames.filter((name) => name !== "webgpu"),
-    leftOut: [{ asked: "webgpu", precision: "fp32", reason }],
-  };
+  const engines: EngineName[] = [];
+  const leftOut: AbsentEngine[] = [];
+  for (const engine of engineNames) {
+    if (!needsGpu(engine) || (await hasGpuFor(engine))) engines.push(engine);
+    else leftOut.push({ asked: engine, precision: "fp32", reason: lacksGpu(engine) });
+  }
+  return { engines, leftOut };
+}
+
+function lacksGpu(engine: EngineName): string {
+  if (engine === "onnx-cuda") return "this machine has no NVIDIA GPU";
+  return "this machine has no GPU; if it is named, it tries a software driver";
 }
 
 /** All images at once, as every engine takes them again. */

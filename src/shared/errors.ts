@@ -61,6 +61,10 @@ export const errorTable = {
     "Directories, FIFOs, devices, sockets, and links that lead out of the allowed roots are not read. See `--allow-root`.",
   ),
   ITEM_INVALID: item("Not a usable item: {reason}", "A line of the source names no path or uri that could be fetched."),
+  ENGINE_OOM: item(
+    "The engine's device has too little memory for this image alone: {reason}",
+    "Larger batches were halved before. Free memory on the device, or take another engine or a smaller model.",
+  ),
   WORKER_CRASH: item(
     "The compute process ended while it worked on this image alone: {reason}",
     "The image crashes the decoder or the engine: two processes ended over it, alone in each. Its neighbours were done again.",
@@ -208,6 +212,10 @@ export const errorTable = {
   ENGINE_UNAVAILABLE: failed(
     "Engine {engine} cannot run here: {reason}",
     "`labelmill doctor` says what is here and what to install.",
+  ),
+  ENGINE_DEVICE: usage(
+    "Cannot use --devices {devices}: {reason}",
+    "A GPU that is named is not there, or the engine runs on none that could be chosen.",
   ),
   ENGINE_FAILED: failed(
     "The compute process cannot work: {reason}",

@@ -39,4 +39,8 @@ export const texts = z.union([
   z.array(z.string().min(1)),
   z.string().transform((v) => v.split(",").filter((s) => s !== "")),
 ]);
+/** Different numbers of devices, with commas between them, or as a list in a config file. */
+export const gpuNumbers = z
+  .preprocess((value) => (typeof value === "string" ? value.split(",") : value), z.array(integer(0, 1023)).min(1))
+  .refine((numbers) => new Set(numbers).size === numbers.length);
 export const text = z.string().min(1);

@@ -5,9 +5,10 @@
  */
 import { availableParallelism } from "node:os";
 import { z } from "zod";
-import { type EngineName, type EngineRequest, engineNames } from "./engine-names.js";
+import { type BatchSizeRequest, largestBatchSize } from "./batch-size.js";
+import { type DevicesRequest, type EngineName, type EngineRequest, engineNames } from "./engine-names.js";
 import { logFormats, logLevels } from "./log.js";
-import { type CommandName, flagValue, integer, option, text, texts } from "./option-spec.js";
+import { type CommandName, flagValue, gpuNumbers, integer, option, text, texts } from "./option-spec.js";
 import { type Precision, precisions } from "./precision.js";
 
 const producing: readonly CommandName[] = ["run", "enqueue"];
@@ -174,7 +175,7 @@ export const optionTable = {
     class: "execution",
     commands: [...working, "doctor"],
     description: "what executes the model; auto takes the fastest one here, any other runs or is an error",
-    expected: "auto, onnx, wasm, tensorflow or webgpu",
+    expected: "auto, onnx, wasm, tensorflow, webgpu, onnx-cuda or onnx-webgpu",
     schema: z.enum(["auto", ...engineNames]),
     default: "auto",
   }),
@@ -183,7 +184,7 @@ export const optionTable = {
     class: "execution",
     commands: ["models verify"],
     description: "engines to compare, with commas between them; the others are compared with the first",
-    expected: "some of onnx, wasm, tensorflow and webgpu",
+    expected: "some of onnx, wasm, tensorflow, webgpu, onnx-cuda and onnx-webgpu",
     schema: z.preprocess(
       (value) => [value].flat().flatMap((each) => (typeof each === "string" ? each.split(",") : [each])),
       z.array(z.enum(engineNames)).refine((names) => new Set(names).size === names.length),
@@ -191,14 +192,26 @@ export const optionTable = {
     default: [],
     defaultText: "every engine that is here",
   }),
-  batchSize: option<number>({
+  devices: option<DevicesRequest | null>({
+    flag: "--devices <list>",
+    class: "execution",
+    commands: working,
+    description: "CUDA GPUs to use, one compute process each: all, or their numbers with commas between them",
+    expected: "all, or different numbers of GPUs such as 0,1",
+    schema: z.union([z.literal("all"), gpuNumbers]).nullable(),
+    default: null,
+    defaultText: "one compute process, on the GPU that its engine takes",
+  }),
+  batchSize: option<BatchSizeRequest>({
     flag: "--batch-size <n>",
     class: "execution",
     commands: [...working, "models verify", "doctor"],
-    description: "most images in one model call",
-    expected: "an integer from 1 to 1024",
-    schema: integer(1, 1024),
-    default: 8,
+    description:
+      "most images in one model call; auto measures some sizes at the start, for up to 3 s, and takes the fastest",
+    expected: `auto or an integer from 1 to ${largestBatchSize}`,
+    schema: z.union([z.literal("auto"), integer(1, largestBatchSize)]).nullable(),
+    default: null,
+    defaultText: "8 on a CPU, auto on a GPU",
   }),
   decodeConcurrency: option<number>({
     flag: "--decode-concurrency <n>",

@@ -148,7 +148,7 @@ async function* predictAll(
   { allowRoots, options, uris, signal }: CalibrateSettings,
 ): AsyncGenerator<Outcome<Prediction>> {
   const fetcher = await openFetcher({ allowRoots, maxItemBytes: options.maxItemBytes });
-  const slots = new Slots(2 * options.batchSize + options.decodeConcurrency);
+  const slots = new Slots(2 * compute.report.batchSize + options.decodeConcurrency);
   const work = (uri: string) => predictOne(uri, { compute, fetcher, signal });
   yield* mapOrdered(uris(), { slots, order: 0, signal, work });
 }

@@ -9,9 +9,13 @@ import type { ImageOutput } from "./model/agreement.js";
 export interface EngineTrial {
   /** What really ran: `onnx/cpu`. */
   readonly engine: string;
+  /** Whether it is known to have run on a GPU. */
+  readonly isOnGpu: boolean;
   readonly why: string;
   /** Until it had run once. */
   readonly loadMs: number;
+  /** Images of a full batch. */
+  readonly batchSize: number;
   /** Of the model alone, in full batches, nothing else at work. */
   readonly imagesPerSecond: number;
   /** One an image, in order; null where the image cannot be decoded. */
@@ -40,7 +44,7 @@ export async function tryEngine(
 ): Promise<EngineTrial> {
   const compute = await startCompute({ ...settings, withLogits: true, maxWaitMs: batchWaitMs }, { log });
   try {
-    const batches = splitIntoBatches(images, settings.batchSize);
+    const batches = splitIntoBatches(images, compute.report.batchSize);
     const outputs = await predictBatch(compute, batches[0] ?? []);
     // The first batch is slower: memory is allocated.
     const warm = compute.times();
@@ -48,8 +52,8 @@ export async function tryEngine(
     if (outputs.some((output) => output !== null)) await measureLonger(compute, batches, warm.inferMs);
     const { images: done, inferMs } = compute.times();
     const imagesPerSecond = ((done - warm.images) / (inferMs - warm.inferMs)) * 1000;
-    const { engine: name, why, loadMs } = compute.report;
-    return { engine: name, why, loadMs, imagesPerSecond, outputs };
+    const { engine, isOnGpu, why, loadMs, batchSize } = compute.report;
+    return { engine, isOnGpu, why, loadMs, batchSize, imagesPerSecond, outputs };
   } finally {
     await compute.close();
   }

@@ -3,8 +3,11 @@ import type { ComputeClient } from "./compute-client/client.js";
 import { Slots } from "./slots.js";
 
 export interface LimitSettings {
+  /** Decodes at once, of all compute children. */
   readonly decodeConcurrency: number;
+  /** Most images in a model call. */
   readonly batchSize: number;
+  readonly children: number;
 }
 
 /** What all chunks of one worker process share. */
@@ -28,7 +31,7 @@ const fetchConcurrency = 16;
 const mostHeldBytes = 256 * 2 ** 20;
 
 export function createProcessLimits(
-  { decodeConcurrency, batchSize }: LimitSettings,
+  { decodeConcurrency, batchSize, children }: LimitSettings,
   compute: ComputeClient,
 ): ProcessLimits {
   let held = 0;
@@ -37,8 +40,8 @@ export function createProcessLimits(
   const fetchSlots = new Slots(fetchConcurrency, () => held < mostHeldBytes);
   return {
     fetchSlots,
-    // One batch in the model, one filling behind it, and the decoders at work: more would only hold memory.
-    predictSlots: new Slots(decodeConcurrency + 2 * batchSize),
+    // One batch in each model, one filling behind it, and the decoders at work: more would only hold memory.
+    predictSlots: new Slots(decodeConcurrency + 2 * batchSize * children),
     holdBytes(delta) {
       held += delta;
       if (delta < 0) fetchSlots.wake();
@@ -51,7 +54,7 @@ export function createProcessLimits(
       const busy = {
         fetchMs: fetchMs / fetchConcurrency,
         decodeMs: (times.decodeMs - reported.decodeMs) / decodeConcurrency,
-        inferMs: times.inferMs - reported.inferMs,
+        inferMs: (times.inferMs - reported.inferMs) / children,
       };
       reported = times;
       fetchMs = 0;

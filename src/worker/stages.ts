@@ -64,9 +64,11 @@ export function createStages(
       return toRow(head, labels, item);
     },
     async commit(chunk: ChunkRef, rows): Promise<PartCounts> {
-      const { engine, embeddingWidth } = compute.report;
+      const { engine, batchSize, whyBatchSize, embeddingWidth } = compute.report;
       const making = {
         engine,
+        batchSize,
+        whyBatchSize,
         attempts: attempt,
         workerVersion: version,
         startedAt,

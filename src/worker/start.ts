@@ -4,13 +4,18 @@
  */
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
+import type { DevicesRequest } from "../shared/engine-names.js";
 import type { Log } from "../shared/log.js";
 import type { ResolvedOptions } from "../shared/options.js";
 import type { Outages } from "../shared/outages.js";
 import type { Redis } from "../shared/redis.js";
+import type { ComputeSettings } from "./compute/protocol.js";
+import type { ComputeClient } from "./compute-client/client.js";
 import { startCompute } from "./compute-client/start.js";
+import { requireCudaEngine, startDevices } from "./compute-client/start-devices.js";
 import { type ComputeHost, computeSettings } from "./compute-settings.js";
 import { startConsumer } from "./consumer.js";
+import { requireGpus } from "./cuda-gpus.js";
 import { openFetcher } from "./fetch/open-fetcher.js";
 import { describeModel } from "./model/describe-model.js";
 import { loadLabels, resolveModel } from "./model/known-models.js";
@@ -36,6 +41,9 @@ export interface Worker {
   readonly engine: string;
   /** Why it is this engine. */
   readonly whyEngine: string;
+  /** Most images of one model call. */
+  readonly batchSize: number;
+  readonly whyBatchSize: string;
   /** Rows made in the chunks in hand, not committed yet. */
   rowsInHand(): number;
   /** Finishes the chunks in hand within `drainTimeoutMs`, gives back the rest, and ends the compute child. */
@@ -49,8 +57,8 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
   const model = await describeModel(cacheDir, options.model, options.precision);
   const fetcher = await openFetcher({ allowRoots: settings.allowRoots, maxItemBytes: options.maxItemBytes });
   const labels = await loadLabels(cacheDir, await resolveModel(cacheDir, options.model));
-  const compute = await startCompute(computeSettings(model, options, host), { log });
-  const limits = createProcessLimits(options, compute);
+  const { compute, children } = await startChildren(computeSettings(model, options, host), options.devices, log);
+  const limits = createProcessLimits({ ...options, batchSize: compute.report.batchSize, children }, compute);
   const workerId = `${hostname()}-${randomBytes(4).toString("hex")}`;
   let rowsInHand = 0;
   const findRuns = createRunFinder({
@@ -75,13 +83,29 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
   const ended = consumer.ended.finally(() => compute.close());
   // Awaited by the caller, perhaps later than it rejects.
   ended.catch(() => {});
+  const { engine, why: whyEngine, batchSize, whyBatchSize } = compute.report;
   return {
     ended,
-    engine: compute.report.engine,
-    whyEngine: compute.report.why,
+    engine,
+    whyEngine,
+    batchSize,
+    whyBatchSize,
     rowsInHand: () => rowsInHand,
     async close(drainTimeoutMs) {
       await Promise.all([consumer.drain(drainTimeoutMs), ended]);
     },
   };
+}
+
+/** One child, or one a GPU where GPUs are named. */
+async function startChildren(
+  settings: ComputeSettings,
+  devices: DevicesRequest | null,
+  log: Log,
+): Promise<{ compute: ComputeClient; children: number }> {
+  if (devices === null) return { compute: await startCompute(settings, { log }), children: 1 };
+  requireCudaEngine(devices, settings.engine);
+  const gpus = await requireGpus(devices, settings.driverEnv);
+  log.info("starting a compute process on each GPU", { gpus: gpus.map(({ index, name }) => `${index}: ${name}`) });
+  return { compute: await startDevices(settings, gpus, { log }), children: gpus.length };
 }

@@ -45,7 +45,7 @@ describe("e2e/bad-input", function () {
     await assertRefused(
       ["run", empty, "--batch-size", "0"],
       2,
-      /Expected `batchSize` to be an integer from 1 to 1024, got `0`/,
+      /Expected `batchSize` to be auto or an integer from 1 to 1024, got `0`/,
     );
     await assertRefused(["run", empty, "--batch-sice", "8"], 2, /unknown option '--batch-sice'/);
     await assertRefused(["run"], 2, /missing required argument/);

@@ -23,7 +23,7 @@ describe("e2e/doctor", function () {
     assert.equal(code, 0);
     assert.equal(of("engine onnx")?.state, "ok");
     const measured =
-      /^(onnx\/cpu|wasm\/simd) in fp32, \d+\.\d images\/s, loaded in \d+ ms; the example photo is Egyptian_cat/;
+      /^(onnx\/cpu|wasm\/simd) in fp32, \d+\.\d images\/s in batches of 8, loaded in \d+ ms; the example photo is Egyptian_cat/;
     assert.match(of("engine onnx")?.detail ?? "", measured);
     assert.match(of("engine onnx")?.detail ?? "", /chosen: the fastest CPU engine here$/);
     assert.match(of("engine wasm")?.detail ?? "", measured);

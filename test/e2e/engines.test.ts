@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { Summary } from "../../src/dataset/summary.js";
 import { openResults } from "../../src/results/open.js";
+import { hasGpuFor } from "../../src/worker/gpu-devices.js";
 import { runCli } from "../support/cli.js";
 import { cosine } from "../support/cosine.js";
 import { resnet50ForTests } from "../support/model.js";
@@ -73,9 +74,32 @@ describe("e2e/engines", function () {
     assert.match(stderr, /\[ENGINE_UNAVAILABLE\]/);
   });
 
+  it("ends with what CUDA needs where it is asked for and cannot run", async function () {
+    if (await hasGpuFor("onnx-cuda")) return this.skip();
+    const out = join(tempDir(), "out");
+    const { code, stderr } = await runCli(["run", "examples/photos", "--out", out, "--engine", "onnx-cuda"]);
+    assert.equal(code, 1);
+    assert.match(stderr, /Engine onnx-cuda cannot run here: .*it needs an NVIDIA GPU.*npm rebuild onnxruntime-node/);
+    assert.match(stderr, /\[ENGINE_UNAVAILABLE\]/);
+  });
+
+  it("refuses GPUs that are not there, and GPUs for an engine that has none, as bad usage", async () => {
+    const out = join(tempDir(), "out");
+    const run = (...args: string[]) => runCli(["run", "examples/photos", "--out", out, ...args]);
+    const onCpu = await run("--devices", "all", "--engine", "onnx");
+    assert.equal(onCpu.code, 2);
+    assert.match(onCpu.stderr, /Cannot use --devices all: it chooses among CUDA GPUs, and engine onnx cannot/);
+    const absent = await run("--devices", "0,77", "--engine", "onnx-cuda");
+    assert.equal(absent.code, 2);
+    assert.match(absent.stderr, /Cannot use --devices 0,77: there is no GPU .*77; found: .*\[ENGINE_DEVICE\]/);
+  });
+
   it("refuses an engine that does not exist as bad usage", async () => {
     const { code, stderr } = await runCli(["run", "examples/photos", "--engine", "cuda"]);
     assert.equal(code, 2);
-    assert.match(stderr, /Expected `engine` to be auto, onnx, wasm, tensorflow or webgpu, got `cuda`/);
+    assert.match(
+      stderr,
+      /Expected `engine` to be auto, onnx, wasm, tensorflow, webgpu, onnx-cuda or onnx-webgpu, got `cuda`/,
+    );
   });
 });

@@ -85,7 +85,10 @@ describe("e2e/models-verify", function () {
     assert.equal(nothing.code, 2);
     const unknown = await verify("--engines", "cuda");
     assert.equal(unknown.code, 2);
-    assert.match(unknown.stderr, /Expected `engines` to be some of onnx, wasm, tensorflow and webgpu/);
+    assert.match(
+      unknown.stderr,
+      /Expected `engines` to be some of onnx, wasm, tensorflow, webgpu, onnx-cuda and onnx-webgpu/,
+    );
   });
 
   it("refuses weights that are not those of the digest", async () => {

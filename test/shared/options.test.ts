@@ -20,7 +20,10 @@ describe("shared/options", () => {
   });
 
   it("says what was expected, what was found, and where", () => {
-    rejects({ flags: { batchSize: "0" } }, /Expected `batchSize` to be an integer from 1 to 1024, got `0` \(flag\)/);
+    rejects(
+      { flags: { batchSize: "0" } },
+      /Expected `batchSize` to be auto or an integer from 1 to 1024, got `0` \(flag\)/,
+    );
     rejects(
       { env: { LABELMILL_FORMAT: "csv" } },
       /Expected `format` to be parquet or jsonl, got `csv` \(LABELMILL_FORMAT\)/,
@@ -38,6 +41,18 @@ describe("shared/options", () => {
     assert.deepEqual(resolveOptions({ flags: { include: ["*.jpg", "*.png"] } }).include, ["*.jpg", "*.png"]);
     assert.deepEqual(resolveOptions({ env: { LABELMILL_INCLUDE: "*.jpg,*.png" } }).include, ["*.jpg", "*.png"]);
     assert.deepEqual(resolveOptions({ config: config({ include: ["*.jpg"] }) }).include, ["*.jpg"]);
+  });
+
+  it("takes a number or auto as batch size, and GPUs as numbers or all", () => {
+    const { batchSize, devices } = resolveOptions({});
+    assert.deepEqual([batchSize, devices], [null, null]);
+    assert.equal(resolveOptions({ flags: { batchSize: "auto" } }).batchSize, "auto");
+    assert.equal(resolveOptions({ flags: { batchSize: "16" } }).batchSize, 16);
+    assert.equal(resolveOptions({ flags: { devices: "all" } }).devices, "all");
+    assert.deepEqual(resolveOptions({ env: { LABELMILL_DEVICES: "1,0" } }).devices, [1, 0]);
+    assert.deepEqual(resolveOptions({ config: config({ devices: [2] }) }).devices, [2]);
+    for (const devices of ["", "0,", "0,0", "-1", "a", [], ["x"]])
+      rejects({ config: config({ devices }) }, /Expected `devices` to be all, or different numbers of GPUs/);
   });
 
   it("gives a frozen object", () => {

@@ -80,7 +80,16 @@ export function testWorkerContext(redis: Redis, options: ConsumerOptions = {}): 
   const { predict = async () => succeeded(somePrediction), lockMs = 10_000, log = silentLog } = options;
   const { wrapQueue = (queue) => queue } = options;
   const compute: ComputeClient = {
-    report: { engine: "test/none", why: "a test", embeddingWidth: 4, loadMs: 0 },
+    report: {
+      engine: "test/none",
+      why: "a test",
+      chosen: "onnx",
+      isOnGpu: false,
+      batchSize: 8,
+      whyBatchSize: "a test",
+      embeddingWidth: 4,
+      loadMs: 0,
+    },
     pid: null,
     predict,
     times: () => ({ decodeMs: 0, inferMs: 0, batches: 0, images: 0, restarts: 0 }),
@@ -95,7 +104,7 @@ export function testWorkerContext(redis: Redis, options: ConsumerOptions = {}): 
     redis,
     fetcher,
     compute,
-    limits: createProcessLimits({ decodeConcurrency: 2, batchSize: 8 }, compute),
+    limits: createProcessLimits({ decodeConcurrency: 2, batchSize: 8, children: 1 }, compute),
     labels: ["zero", "one"],
     addRows: () => {},
     openQueue: async (runId: string) => wrapQueue(await openRunQueue({ redis, runId, workerId, lockMs, log })),

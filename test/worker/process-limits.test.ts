@@ -3,7 +3,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { ComputeClient } from "../../src/worker/compute-client/client.js";
 import { createProcessLimits } from "../../src/worker/process-limits.js";
 
-const settings = { decodeConcurrency: 2, batchSize: 8 };
+const settings = { decodeConcurrency: 2, batchSize: 8, children: 1 };
 const limitsWith = (times: () => Partial<ReturnType<ComputeClient["times"]>>) =>
   createProcessLimits(settings, {
     times: () => ({ decodeMs: 0, inferMs: 0, batches: 0, images: 0, restarts: 0, ...times() }),

@@ -45,7 +45,7 @@ describe("worker/stages", () => {
         return succeeded({ bytes: bytesOf(uri), sha256: "a".repeat(64), etag: null, modifiedAt: null });
       },
     };
-    const limits = createProcessLimits({ decodeConcurrency: 1, batchSize: 1 }, compute);
+    const limits = createProcessLimits({ decodeConcurrency: 1, batchSize: 1, children: 1 }, compute);
     const addRows = (delta: number) => {
       rowsInHand += delta;
     };

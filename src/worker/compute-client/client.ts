@@ -100,10 +100,11 @@ export function createComputeClient(
 
 class SupervisedClient implements ComputeClient {
   readonly #spawnChild: () => ChildProcess;
-  readonly #settings: ComputeSettings;
+  /** Of the next child: from the first one's report on it has its engine and batch size, so nothing is chosen twice. */
+  #settings: ComputeSettings;
   readonly #log: Pick<Log, "warn">;
   readonly #timing: ClientTiming;
-  readonly #ledger: Ledger<Pending>;
+  readonly #ledger: Ledger<Pending> = createLedger();
   readonly #onFirst: (error: LabelmillError | null) => void;
   #state: "starting" | "working" | "resting" | "broken" | "closed" = "resting";
   #child: ChildHandle | null = null;
@@ -128,8 +129,6 @@ class SupervisedClient implements ComputeClient {
     this.#log = log ?? silentLog;
     this.#timing = { ...defaultTiming, ...timing };
     this.#onFirst = onFirst;
-    // One batch in the engine, one ready for it, and what the decoders hold.
-    this.#ledger = createLedger(2 * settings.batchSize + settings.decodeConcurrency);
   }
 
   get report(): EngineReport {
@@ -175,7 +174,9 @@ class SupervisedClient implements ComputeClient {
   #dispatch(): void {
     if (this.#state !== "working" || this.#verdict !== null) return;
     const wasIdle = this.#ledger.inFlight === 0;
-    for (let next = this.#ledger.send(); next !== null; next = this.#ledger.send()) {
+    // One batch in the engine, one ready for it, and what the decoders hold.
+    const most = 2 * this.report.batchSize + this.#settings.decodeConcurrency;
+    for (let next = this.#ledger.send(most); next !== null; next = this.#ledger.send(most)) {
       this.#child?.send({ type: "image", id: next.id, bytes: next.image.bytes, topK: next.image.topK });
     }
     if (this.#ledger.inFlight === 0) this.#deadline?.cancel();
@@ -198,6 +199,10 @@ class SupervisedClient implements ComputeClient {
       case "overdue":
         this.#kill({ overdueId: message.id });
         break;
+      case "lowered":
+        this.#settings = { ...this.#settings, batchSize: message.limit };
+        this.#log.warn(`the engine ran out of memory: ${message.reason}`, { batchSize: message.limit });
+        break;
       case "fatal":
         this.#end("broken", errorFromAfar(message.code, message.message));
         break;
@@ -206,12 +211,13 @@ class SupervisedClient implements ComputeClient {
 
   #welcome(report: EngineReport): void {
     this.#deadline?.cancel();
-    const { itemTimeoutMs, batchSize } = this.#settings;
-    const silenceMs = itemTimeoutMs + this.#timing.silenceMarginMs + batchSize * this.#timing.imageMarginMs;
+    const { silenceMarginMs, imageMarginMs } = this.#timing;
+    const silenceMs = this.#settings.itemTimeoutMs + silenceMarginMs + report.batchSize * imageMarginMs;
     this.#deadline = startDeadline(silenceMs, () => this.#kill("silent"));
     this.#state = "working";
     if (this.#report === null) {
       this.#report = report;
+      this.#settings = { ...this.#settings, engine: report.chosen, batchSize: report.batchSize };
       this.#onFirst(null);
     }
     this.#dispatch();

@@ -11,8 +11,10 @@
 /** An image under way. */
 export interface Ledger<T extends object> {
   add(image: T): void;
-  /** The next image that may be sent now, which is in flight from then on; null where none may. */
-  send(): { readonly id: number; readonly image: T } | null;
+  /**
+   * The next image that may be sent now, with at most `most` in flight, which it is from then on; null where none may.
+   */
+  send(most: number): { readonly id: number; readonly image: T } | null;
   /** Takes an answered image out; null where it is not in flight, as an answer may cross with a death. */
   settle(id: number): T | null;
   /**
@@ -39,12 +41,12 @@ interface Books<T> {
   lastId: number;
 }
 
-/** A ledger that lets at most `limit` images be in flight. */
-export function createLedger<T extends object>(limit: number): Ledger<T> {
+/** An empty ledger. */
+export function createLedger<T extends object>(): Ledger<T> {
   const books: Books<T> = { queued: [], suspects: [], inFlight: new Map(), onTrial: false, accused: null, lastId: 0 };
   return {
     add: (image) => void books.queued.push(image),
-    send: () => (books.onTrial || books.inFlight.size >= limit ? null : sendNext(books)),
+    send: (most) => (books.onTrial || books.inFlight.size >= most ? null : sendNext(books)),
     settle(id) {
       const image = books.inFlight.get(id) ?? null;
       books.inFlight.delete(id);

@@ -6,7 +6,6 @@
 import { LabelmillError, messageOf } from "../../shared/errors.js";
 import { modelOf } from "../model/manifest.js";
 import { readManifest } from "../model/store.js";
-import type { TopK } from "../model/top-k.js";
 import { succeeded } from "../outcome.js";
 import { type BatchedImage, createBatcher } from "./batch.js";
 import { type Decoder, openDecoder } from "./decode.js";
@@ -61,12 +60,13 @@ function connect(settings: ComputeSettings, decoder: Decoder, engine: EngineThre
   const sendResults = (results: readonly ImageResult[]): void =>
     send({ type: "results", results, times: tally.take() });
   const batcher = createBatcher({
-    batchSize: settings.batchSize,
+    batchSize: engine.report.batchSize,
     maxWaitMs: settings.maxWaitMs,
     imageBytes: inputBytes,
     run: async (pixels, images) => {
       const output = await engine.infer({ pixels, topK: images.map((image) => image.topK) });
       tally.addBatch(output.inferMs, images.length);
+      for (const lowered of output.lowered) send({ type: "lowered", ...lowered });
       sendResults(images.map((image, index) => toResult(image, index, output, engine.report.embeddingWidth)));
       return output.pixels;
     },
@@ -101,7 +101,9 @@ type ImageMessage = Extract<ToChild, { type: "image" }>;
 
 function toResult(image: BatchedImage, index: number, output: BatchOutput, embeddingWidth: number): ImageResult {
   const { id, width, height, format } = image;
-  const { indices: topIndices, scores: topScores } = output.top[index] as TopK;
+  const top = output.top[index] as BatchOutput["top"][number];
+  if (!top.ok) return { id, outcome: top };
+  const { indices: topIndices, scores: topScores } = top.value;
   const embedding = output.embeddings.subarray(index * embeddingWidth, (index + 1) * embeddingWidth);
   const logits = logitsOf(output, index);
   return { id, outcome: succeeded({ width, height, format, topIndices, topScores, embedding, ...logits }) };

@@ -5,12 +5,22 @@
 import { Worker } from "node:worker_threads";
 import { LabelmillError, type RunErrorCode } from "../../shared/errors.js";
 import type { TopK } from "../model/top-k.js";
+import type { Outcome } from "../outcome.js";
+import type { LoweredLimit } from "./fit-batches.js";
 import { type ComputeSettings, type EngineReport, errorFromAfar } from "./protocol.js";
 
 /** What the thread is told at its start. */
 export type EngineThreadSettings = Pick<
   ComputeSettings,
-  "engine" | "modelDir" | "modelSha256" | "precision" | "calibration" | "observe" | "engineThreads" | "withLogits"
+  | "engine"
+  | "modelDir"
+  | "modelSha256"
+  | "precision"
+  | "calibration"
+  | "observe"
+  | "batchSize"
+  | "engineThreads"
+  | "withLogits"
 >;
 
 /** A batch for the thread: `[n, 224, 224, 3]` uint8 RGB at the start of `pixels`, which is transferred. */
@@ -28,8 +38,10 @@ export interface BatchOutput {
   readonly embeddings: Float32Array;
   /** `[n, classes]` where the settings ask for them, else null. */
   readonly logits: Float32Array | null;
-  /** One an image. */
-  readonly top: readonly TopK[];
+  /** One an image; a failure is ENGINE_OOM, and its embedding and logits are zeros. */
+  readonly top: readonly Outcome<TopK>[];
+  /** Each halving of the batch that memory took, in order. */
+  readonly lowered: readonly LoweredLimit[];
   /** Time of the model call, in milliseconds. */
   readonly inferMs: number;
 }

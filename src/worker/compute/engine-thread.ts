@@ -3,15 +3,18 @@
  * Started by `engine-client` with `workerData`; ends with its process.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { LabelmillError, messageOf } from "../../shared/errors.js";
-import { chooseEngine } from "../model/engine-choice.js";
-import type { Engine } from "../model/engines/engine.js";
-import { openEngine, probesFor } from "../model/engines/open-engine.js";
+import { largestBatchSize } from "../../shared/batch-size.js";
+import { failure, LabelmillError, messageOf } from "../../shared/errors.js";
+import type { EngineChoice } from "../model/engine-choice.js";
+import { openChosenEngine } from "../model/engines/open-chosen.js";
 import { openObservingEngine } from "../model/engines/open-int8.js";
-import { probesForModel } from "../model/onnx-file/only-engine.js";
+import { drawGoldenImages, goldenCount } from "../model/int8/golden.js";
 import { topK } from "../model/top-k.js";
+import { failedWith, succeeded } from "../outcome.js";
 import type { BatchInput, BatchOutput, EngineThreadSettings, FromEngineThread } from "./engine-client.js";
-import { inputBytes } from "./protocol.js";
+import { type FittedEngine, fitBatches, type LoweredLimit } from "./fit-batches.js";
+import { type BatchChoice, measureBatchSize } from "./measure-batch.js";
+import { inputBytes, inputSize } from "./protocol.js";
 
 const settings = workerData as EngineThreadSettings;
 
@@ -26,42 +29,116 @@ function postFatal(thrown: unknown): void {
   post({ type: "fatal", code: error.code, message: messageOf(error) });
 }
 
+/** An engine that works, and the halvings that memory has taken and nobody was told of yet. */
+interface Running {
+  readonly engine: FittedEngine;
+  readonly classes: number;
+  lowered: LoweredLimit[];
+}
+
 async function start(): Promise<void> {
   const started = performance.now();
-  const probes = await probesForModel(settings.modelDir, probesFor(settings.precision));
-  const choice = await chooseEngine(settings.engine, probes);
-  const { engine, golden } = settings.observe
-    ? await openObservingEngine(settings)
-    : { engine: await openEngine({ ...settings, engine: choice.engine }), golden: [] };
-  // One image that is known to be good: what fails later fails on the strength of a working engine.
-  await runBatch(engine, { pixels: new ArrayBuffer(inputBytes), topK: [1] });
-  const { name, embeddingWidth } = engine;
-  parentPort?.on("message", (input: BatchInput) => void answer(engine, input));
+  const { engine, choice, golden } = settings.observe ? await observe() : await choose();
+  const { name, embeddingWidth, classes, isOnGpu = false } = engine;
+  const onLowered = (lowered: LoweredLimit) => void running.lowered.push(lowered);
+  const asked = settings.batchSize ?? engine.usualBatchSize ?? "auto";
+  const limit = asked === "auto" ? largestBatchSize : asked;
+  const running: Running = {
+    engine: fitBatches(engine, { limit, imageBytes: inputBytes, onLowered }),
+    classes,
+    lowered: [],
+  };
+  await proveWorking(running);
+  const loadMs = performance.now() - started;
+  const { batchSize, why: whyBatchSize } = await chooseBatchSize(running.engine, asked);
+  parentPort?.on("message", (input: BatchInput) => void answer(running, input));
   post({
     type: "ready",
-    report: { engine: name, why: choice.why, embeddingWidth, loadMs: performance.now() - started, golden },
+    report: {
+      engine: name,
+      chosen: choice.engine,
+      why: choice.why,
+      isOnGpu,
+      embeddingWidth,
+      loadMs,
+      batchSize,
+      whyBatchSize,
+      golden,
+    },
   });
 }
 
-async function answer(engine: Engine, input: BatchInput): Promise<void> {
+const choose = async () => ({ ...(await openChosenEngine(settings.engine, settings)), golden: [] });
+
+const observe = async () => ({
+  ...(await openObservingEngine(settings)),
+  choice: { engine: "onnx", why: "it measures" } satisfies EngineChoice,
+});
+
+/** One image that is known to be good: what fails later fails on the strength of a working engine. */
+async function proveWorking(running: Running): Promise<void> {
+  const { top } = await runBatch(running, { pixels: new ArrayBuffer(inputBytes), topK: [1] });
+  const [first] = top;
+  if (first?.ok === false) throw new Error(first.failure.message);
+}
+
+/** What was asked for, or what a measurement finds; larger batches are not run from then on. */
+async function chooseBatchSize(engine: FittedEngine, asked: number | "auto"): Promise<BatchChoice> {
+  const timeBatch = async (n: number): Promise<number | null> => {
+    const pixels = repeatImages(n);
+    const started = performance.now();
+    await engine.infer(pixels, n);
+    return engine.limit < n ? null : performance.now() - started;
+  };
+  if (asked === "auto") {
+    const choice = await measureBatchSize(timeBatch);
+    engine.lower(choice.batchSize);
+    return choice;
+  }
+  if (engine.isShapeBound) await timeBatch(asked);
+  const halved = engine.limit < asked ? ", halved for want of memory" : "";
+  return {
+    batchSize: engine.limit,
+    why: settings.batchSize === null ? "usual on a CPU" : `--batch-size ${asked}${halved}`,
+  };
+}
+
+/** `n` images, the same at every call, with structure as photos have. */
+function repeatImages(n: number): Uint8Array {
+  const drawn = drawGoldenImages(inputSize);
+  const pixels = new Uint8Array(n * inputBytes);
+  for (let image = 0; image < n; image += 1) {
+    const from = (image % goldenCount) * inputBytes;
+    pixels.set(drawn.subarray(from, from + inputBytes), image * inputBytes);
+  }
+  return pixels;
+}
+
+async function answer(running: Running, input: BatchInput): Promise<void> {
   try {
-    const output = await runBatch(engine, input);
+    const output = await runBatch(running, input);
     post({ type: "output", output }, [output.pixels, output.embeddings.buffer as ArrayBuffer]);
   } catch (thrown) {
     postFatal(thrown);
   }
 }
 
-async function runBatch(engine: Engine, { pixels, topK: wanted }: BatchInput): Promise<BatchOutput> {
+async function runBatch(running: Running, { pixels, topK: wanted }: BatchInput): Promise<BatchOutput> {
   const n = wanted.length;
+  const { engine, classes } = running;
   const started = performance.now();
-  const { embeddings, logits } = await engine.infer(new Uint8Array(pixels, 0, n * inputBytes), n);
+  const { embeddings, logits, misfits } = await engine.infer(new Uint8Array(pixels, 0, n * inputBytes), n);
   const inferMs = performance.now() - started;
   // Throws for scores that are not finite. No pixels of 0 to 255 can cause that in a sound model, so it is the engine
   // that is at fault, not the image: the run stops, rather than rows being written on its word.
-  const top = wanted.map((k, image) => topK(logits.subarray(image * engine.classes, (image + 1) * engine.classes), k));
-  // The engine may own the memory of its outputs, which then cannot be transferred.
-  return { pixels, embeddings: embeddings.slice(), logits: settings.withLogits ? logits.slice() : null, top, inferMs };
+  const top = wanted.map((k, image) => {
+    const reason = misfits.get(image);
+    if (reason !== undefined) return failedWith(failure("ENGINE_OOM", { reason }));
+    return succeeded(topK(logits.subarray(image * classes, (image + 1) * classes), k));
+  });
+  const { lowered } = running;
+  running.lowered = [];
+  return { pixels, embeddings, logits: settings.withLogits ? logits : null, top, lowered, inferMs };
 }
 
 start().catch(postFatal);

@@ -3,10 +3,12 @@
  * arrays cross as copies). The child never learns a uri, a run or a secret: it gets numbered bytes, it gives numbered
  * predictions.
  */
-import type { EngineRequest } from "../../shared/engine-names.js";
+import type { BatchSizeRequest } from "../../shared/batch-size.js";
+import type { EngineName, EngineRequest } from "../../shared/engine-names.js";
 import { LabelmillError, type RunErrorCode } from "../../shared/errors.js";
 import type { Precision } from "../../shared/precision.js";
 import type { Outcome } from "../outcome.js";
+import type { LoweredLimit } from "./fit-batches.js";
 
 /** How the child is to work; sent once, first. */
 export interface ComputeSettings {
@@ -23,8 +25,8 @@ export interface ComputeSettings {
    * report has `golden`. The engine must be `onnx` and the precision fp32.
    */
   readonly observe: boolean;
-  /** Most images in one model call. */
-  readonly batchSize: number;
+  /** Most images in one model call; the report has the number that `auto` found. */
+  readonly batchSize: BatchSizeRequest;
   /** Longest time that a decoded image waits for its batch to fill, in milliseconds. */
   readonly maxWaitMs: number;
   /** Images decoded at once; also sizes the child's thread pool. */
@@ -69,10 +71,19 @@ export interface StageTimes {
 export interface EngineReport {
   /** For example `onnx/cpu`. */
   readonly engine: string;
+  /** What to ask for to get the same again. */
+  readonly chosen: EngineName;
+  /** Whether it is known to run on a GPU. */
+  readonly isOnGpu: boolean;
   /** Why this engine: what was asked for, or what `auto` found. */
   readonly why: string;
   readonly embeddingWidth: number;
+  /** Until it had run once. */
   readonly loadMs: number;
+  /** Most images in one model call. */
+  readonly batchSize: number;
+  /** What was asked for, or what was measured. */
+  readonly whyBatchSize: string;
   /** Where the child measures: what the calibration is to hold. */
   readonly golden?: readonly Float32Array[];
 }
@@ -92,6 +103,8 @@ export type FromChild =
   | { readonly type: "results"; readonly results: readonly ImageResult[]; readonly times: StageTimes }
   /** The decode of `id` is over its time; the parent kills the child. */
   | { readonly type: "overdue"; readonly id: number }
+  /** The device ran out of memory; nothing is lost. */
+  | ({ readonly type: "lowered" } & LoweredLimit)
   /** The child cannot work at all; it exits after this. The message is whole, its template already filled. */
   | { readonly type: "fatal"; readonly code: RunErrorCode; readonly message: string };
 
@@ -109,8 +122,10 @@ export interface DecodedImage {
   readonly pixels: Uint8Array;
 }
 
-/** Bytes of one image as the engines take it: 224 x 224 RGB, see the `Engine` port. */
-export const inputBytes = 224 * 224 * 3;
+/** Rows and columns of one image as the engines take it. */
+export const inputSize = 224;
+/** Its bytes, RGB; see the `Engine` port. */
+export const inputBytes = inputSize * inputSize * 3;
 
 /** The error of `code` whose message was made, from the same table, in another process or thread. */
 export function errorFromAfar(code: RunErrorCode, message: string): LabelmillError {

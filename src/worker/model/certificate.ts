@@ -24,7 +24,6 @@ export interface Certificate {
   readonly images: number;
   /** sha256, in hex, over the images' bytes in their order. */
   readonly imagesSha256: string;
-  readonly batchSize: number;
   readonly engineThreads: number;
   readonly limits: typeof agreementLimits;
   /** Whether every engine is within the limits. */
@@ -34,6 +33,7 @@ export interface Certificate {
     readonly engine: string;
     readonly precision: Precision;
     readonly loadMs: number;
+    readonly batchSize: number;
     readonly imagesPerSecond: number;
     readonly agreement: Agreement | null;
   }[];

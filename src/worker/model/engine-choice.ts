@@ -1,6 +1,8 @@
 /**
- * Which engine runs: what `--engine` says, or what `auto` finds. Pure, and it loads no engine: whether one can run is told
- * to it. The order of `auto` is that of measured speed (docs/decisions/0013-tensorflow-from-the-wheel.md).
+/**
+ * Which engine runs: what `--engine` says, or what `auto` finds. Pure, and it loads no engine: what a machine has, and
+ * whether an engine can run on it, is told to it. The order of `auto` is that of measured speed on CPUs, GPUs before them
+ * (docs/decisions/0012-providers-of-onnx-runtime.md).
  */
 import { fileURLToPath } from "node:url";
 import type { EngineName, EngineRequest } from "../../shared/engine-names.js";
@@ -15,23 +17,38 @@ export interface EngineChoice {
 
 /** What of this machine a choice depends on. Asked only as far as needed, since answers may load native code. */
 export interface EngineProbes {
-  /** Why an engine cannot run here, null where it can. */
+  /** Whether this machine has a GPU that `engine` may run on. */
+  hasGpuFor(engine: EngineName): Promise<boolean>;
+  /** Why an engine cannot run on that GPU, null where it can. */
+  whyNotOnGpu(engine: EngineName): Promise<string | null>;
+  /** Why an engine cannot run here, on whatever device; null where it can. */
   whyNot(engine: EngineName): Promise<string | null>;
-  probeCuda(): Promise<CudaProbe>;
 }
 
-/** Whether the engine `tensorflow` would run on a GPU; `why` is null where there is no GPU to speak of. */
-export type CudaProbe = { readonly isUsable: true } | { readonly isUsable: false; readonly why: string | null };
+/** The engines that `auto` may take on a GPU, best first. `onnx-webgpu` does not say whether its GPU is a software driver. */
+const gpuOrder: readonly EngineName[] = ["tensorflow", "onnx-cuda", "webgpu"];
+/** Those on a CPU, fastest first. */
+const cpuOrder: readonly EngineName[] = ["onnx", "tensorflow", "wasm"];
 
-/** The CPU engines that `auto` may take, fastest first. */
-const autoOrder: readonly EngineName[] = ["onnx", "tensorflow", "wasm"];
+/** Engines that without a GPU do not run, or run in software, slower than any other. */
+const gpuOnly: readonly EngineName[] = ["onnx-cuda", "webgpu", "onnx-webgpu"];
+/** Whether `engine` is worth nothing without a GPU. */
+export const needsGpu = (engine: EngineName): boolean => gpuOnly.includes(engine);
+
+/** Those whose process can be given one of several GPUs. */
+const onCuda: readonly EngineName[] = ["tensorflow", "onnx-cuda"];
+/** Whether `engine` can run on CUDA. */
+export const isCudaEngine = (engine: EngineName): boolean => onCuda.includes(engine);
 
 /** Those that this package brings with it. */
 const bundled: readonly EngineName[] = ["onnx", "wasm"];
 
+const onnxRuntime = "onnxruntime-node@1.30.0";
 /** The npm packages that each engine needs, as `npm install` takes them. */
 const packages: Readonly<Record<EngineName, readonly string[]>> = {
-  onnx: ["onnxruntime-node@1.30.0"],
+  onnx: [onnxRuntime],
+  "onnx-cuda": [onnxRuntime],
+  "onnx-webgpu": [onnxRuntime],
   wasm: ["@tensorflow/tfjs-core@4.22.0", "@tensorflow/tfjs-backend-wasm@4.22.0"],
   tensorflow: ["@tensorflow/tfjs-node-gpu@4.22.0"],
   webgpu: ["@tensorflow/tfjs-core@4.22.0", "@tensorflow/tfjs-backend-webgpu@4.22.0", "webgpu@0.6.2"],
@@ -45,18 +62,23 @@ const buildCommands: Readonly<Partial<Record<EngineName, string>>> = { tensorflo
 
 /**
  * Chooses an engine. Throws ENGINE_UNAVAILABLE where the engine that was asked for cannot run, or none can: an explicit
- * wish is never replaced by another engine.
+ * wish is never replaced by another engine, and `auto` says which engines on a GPU it had to pass over.
  */
-export async function chooseEngine(asked: EngineRequest, { whyNot, probeCuda }: EngineProbes): Promise<EngineChoice> {
+export async function chooseEngine(asked: EngineRequest, probes: EngineProbes): Promise<EngineChoice> {
+  const { hasGpuFor, whyNotOnGpu, whyNot } = probes;
   if (asked !== "auto") {
     const reason = await whyNot(asked);
     if (reason !== null) throw new LabelmillError("ENGINE_UNAVAILABLE", { engine: asked, reason });
     return { engine: asked, why: `--engine ${asked}` };
   }
-  const cuda = await probeCuda();
-  if (cuda.isUsable) return { engine: "tensorflow", why: "TensorFlow sees a CUDA GPU" };
-  const refused = cuda.why === null ? [] : [`no GPU is used: ${cuda.why}`];
-  for (const engine of autoOrder) {
+  const refused: string[] = [];
+  for (const engine of gpuOrder) {
+    if (!(await hasGpuFor(engine))) continue;
+    const reason = await whyNotOnGpu(engine);
+    if (reason === null) return { engine, why: ["it runs on the GPU", ...refused].join("; ") };
+    refused.push(`${engine} cannot run on the GPU: ${reason}`);
+  }
+  for (const engine of cpuOrder) {
     const reason = await whyNot(engine);
     if (reason === null) return { engine, why: ["the fastest CPU engine here", ...refused].join("; ") };
     refused.push(`${engine} cannot run: ${reason}`);
@@ -81,7 +103,7 @@ export function whyNotInstalled(engine: EngineName, isThere: (name: string) => b
   // An install script that would fetch the wrong library is not run.
   const install = `npm install ${build === undefined ? "" : "--ignore-scripts "}${missing.join(" ")}`;
   const commands = [install, ...(build === undefined ? [] : [build])].map((command) => `\`${command}\``).join(" and ");
-  const otherwise = bundled.filter((name) => name !== engine).join(" or ");
+  const otherwise = bundled.filter((name) => packages[name].every((each) => !missing.includes(each))).join(" or ");
   return `${missing.map(nameOf).join(" and ")} not installed; run ${commands}, or take --engine ${otherwise}`;
 }
 

@@ -38,14 +38,22 @@ describe("worker/compute-client/client", function () {
   });
   afterEach(() => client?.close());
 
-  async function open(how = "works", changed: Partial<ClientTiming> = {}): Promise<ComputeClient> {
+  async function open(
+    how = "works",
+    changed: Partial<ClientTiming> = {},
+    asked: Partial<ComputeSettings> = {},
+  ): Promise<ComputeClient> {
     const entry = fileURLToPath(new URL("./scripted-child.js", import.meta.url));
     const spawnChild = () =>
       fork(entry, [how], { serialization: "advanced", stdio: ["ignore", "ignore", "pipe", "ipc"] });
-    client = await createComputeClient(spawnChild, settings, {
-      log: { warn: (message) => log.push(message) },
-      timing: { ...timing, ...changed },
-    });
+    client = await createComputeClient(
+      spawnChild,
+      { ...settings, ...asked },
+      {
+        log: { warn: (message) => log.push(message) },
+        timing: { ...timing, ...changed },
+      },
+    );
     return client;
   }
 
@@ -95,6 +103,28 @@ describe("worker/compute-client/client", function () {
     process.kill(first ?? 0, "SIGKILL");
     while (opened.pid === first || opened.pid === null) await new Promise((resolve) => setTimeout(resolve, 5));
     assert.deepEqual(await codesOf(opened, "o"), ["ok"]);
+  });
+
+  /** What the child was told of its batch size; -1 for no number. */
+  async function batchSizeTold(opened: ComputeClient): Promise<number | undefined> {
+    const outcome = await opened.predict(Buffer.from("b"), 1);
+    return outcome.ok ? outcome.value.topIndices[0] : undefined;
+  }
+
+  it("lets a child measure its batch size once, and tells the next child what it was", async () => {
+    const opened = await open("works", {}, { batchSize: "auto" });
+    assert.equal(opened.report.batchSize, 3);
+    assert.equal(await batchSizeTold(opened), -1);
+    assert.deepEqual(await codesOf(opened, "c"), ["WORKER_CRASH"]);
+    assert.equal(await batchSizeTold(opened), 3);
+  });
+
+  it("says that memory has lowered the batch size, and tells the next child", async () => {
+    const opened = await open();
+    assert.deepEqual(await codesOf(opened, "ol"), ["ok", "ok"]);
+    assert.match(log.join("\n"), /ran out of memory: told to/);
+    assert.deepEqual(await codesOf(opened, "c"), ["WORKER_CRASH"]);
+    assert.equal(await batchSizeTold(opened), 2);
   });
 
   it("kills the child over an overdue image, and does the others again", async () => {

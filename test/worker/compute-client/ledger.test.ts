@@ -10,12 +10,12 @@ function ledgerOf(
   names: string,
   limit = 3,
 ): { ledger: Ledger<Image>; sendAll: () => string; ids: Map<string, number> } {
-  const ledger = createLedger<Image>(limit);
+  const ledger = createLedger<Image>();
   for (const name of names) ledger.add({ name });
   const ids = new Map<string, number>();
   const sendAll = (): string => {
     let sent = "";
-    for (let next = ledger.send(); next !== null; next = ledger.send()) {
+    for (let next = ledger.send(limit); next !== null; next = ledger.send(limit)) {
       ids.set(next.image.name, next.id);
       sent += next.image.name;
     }

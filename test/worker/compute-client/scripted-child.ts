@@ -4,10 +4,12 @@
  * `dies`, `fatal`, or `never`.
  *
  *     o  answers    f  answers with a failure    c  crashes    h  hangs    s  is reported as overdue    x  is fatal
+ *     p  answers with its process id, as a class
+ *     b  answers with the batch size that it was told, as a class    l  answers, and has its memory's batch size lowered to 2
  */
 
 import { failure } from "../../../src/shared/errors.js";
-import type { FromChild, Prediction, ToChild } from "../../../src/worker/compute/protocol.js";
+import type { ComputeSettings, FromChild, Prediction, ToChild } from "../../../src/worker/compute/protocol.js";
 import { failedWith, type Outcome, succeeded } from "../../../src/worker/outcome.js";
 
 const send = (message: FromChild): void => void process.send?.(message);
@@ -23,7 +25,10 @@ const prediction: Prediction = {
   embedding: new Float32Array([1, 2]),
 };
 
-function start(): void {
+let askedBatchSize: number | undefined;
+
+function start({ batchSize: asked }: ComputeSettings): void {
+  askedBatchSize = typeof asked === "number" ? asked : -1;
   const how = process.argv[2];
   if (how === "dies") {
     process.stderr.write("cannot find my engine\n");
@@ -31,7 +36,19 @@ function start(): void {
   }
   if (how === "fatal") send({ type: "fatal", code: "MODEL_CORRUPT", message: "The cached model m is damaged" });
   if (how === "works")
-    send({ type: "ready", report: { engine: "scripted", why: "a test", embeddingWidth: 2, loadMs: 0 } });
+    send({
+      type: "ready",
+      report: {
+        engine: "scripted",
+        chosen: "wasm",
+        isOnGpu: false,
+        why: "a test",
+        embeddingWidth: 2,
+        loadMs: 0,
+        batchSize: typeof asked === "number" ? asked : 3,
+        whyBatchSize: "a test",
+      },
+    });
 }
 
 function answer(id: number, outcome: Outcome<Prediction>): void {
@@ -40,6 +57,12 @@ function answer(id: number, outcome: Outcome<Prediction>): void {
 
 function work(id: number, letter: string): void {
   if (letter === "o") answer(id, succeeded(prediction));
+  if (letter === "p") answer(id, succeeded({ ...prediction, topIndices: [process.pid] }));
+  if (letter === "b") answer(id, succeeded({ ...prediction, topIndices: [askedBatchSize ?? 0] }));
+  if (letter === "l") {
+    send({ type: "lowered", limit: 2, reason: "told to" });
+    answer(id, succeeded(prediction));
+  }
   if (letter === "f") answer(id, failedWith(failure("DECODE_CORRUPT", { reason: "told to" })));
   if (letter === "c") process.kill(process.pid, "SIGSEGV");
   if (letter === "s") send({ type: "overdue", id });
@@ -50,6 +73,6 @@ function work(id: number, letter: string): void {
 
 process.once("disconnect", () => process.exit());
 process.on("message", (message: ToChild) => {
-  if (message.type === "start") return start();
+  if (message.type === "start") return start(message.settings);
   setTimeout(() => work(message.id, String.fromCharCode(message.bytes[0] ?? 0)), workMs);
 });

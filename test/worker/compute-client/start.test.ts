@@ -101,6 +101,21 @@ describe("worker/compute-client/start", function () {
     }
   });
 
+  it("measures its batch size where it is asked to, counting no image of it, and keeps it for the next child", async () => {
+    await open({ batchSize: "auto" });
+    const { batchSize, whyBatchSize } = client.report;
+    assert.match(whyBatchSize, /^fastest measured; images\/s: [\d.]+ by 1/);
+    assert.ok([1, 2, 4, 8, 16, 32].includes(batchSize));
+    assert.deepEqual([client.times().images, client.times().batches], [0, 0]);
+    await predict(photo("chelsea.png"));
+    assert.equal(client.times().images, 1);
+  });
+
+  it("takes the usual batch size of a CPU where none is asked for", async () => {
+    await open({ batchSize: null });
+    assert.deepEqual([client.report.batchSize, client.report.whyBatchSize], [8, "usual on a CPU"]);
+  });
+
   it("gives one photo the same label in all its EXIF orientations", async function () {
     if (!existsSync(hardImages)) return this.skip();
     await open();

@@ -3,25 +3,26 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { EngineName } from "../../../src/shared/engine-names.js";
 import {
-  type CudaProbe,
   chooseEngine,
   type EngineProbes,
+  whyNoPrecision,
   whyNotInstalled,
   whyNotLoaded,
 } from "../../../src/worker/model/engine-choice.js";
-import { probesFor, whyUnavailable } from "../../../src/worker/model/engines/open-engine.js";
+import { whyUnavailable } from "../../../src/worker/model/engines/open-engine.js";
 
-const noGpu: CudaProbe = { isUsable: false, why: null };
-
-/** A machine on which only `engines` run. */
-const only = (...engines: EngineName[]): EngineProbes => machine(noGpu, ...engines);
-
-function machine(cuda: CudaProbe, ...engines: EngineName[]): EngineProbes {
-  return {
-    whyNot: async (engine) => (engines.includes(engine) ? null : "it is not here"),
-    probeCuda: async () => cuda,
-  };
-}
+/** A machine without a GPU, on which only `engines` run. */
+const only = (...engines: EngineName[]): EngineProbes => ({
+  hasGpuFor: async () => false,
+  whyNotOnGpu: () => assert.fail("asked for a GPU"),
+  whyNot: async (engine) => (engines.includes(engine) ? null : "it is not here"),
+});
+/** The same with a GPU of any kind, on which `onGpu` run. */
+const withGpu = (onGpu: readonly EngineName[], ...engines: EngineName[]): EngineProbes => ({
+  ...only(...engines),
+  hasGpuFor: async () => true,
+  whyNotOnGpu: async (engine) => (onGpu.includes(engine) ? null : "no driver"),
+});
 
 describe("worker/model/engine-choice", () => {
   it("takes onnx where all CPU engines run, and says why", async () => {
@@ -29,20 +30,26 @@ describe("worker/model/engine-choice", () => {
     assert.deepEqual(choice, { engine: "onnx", why: "the fastest CPU engine here" });
   });
 
-  it("takes tensorflow where TensorFlow sees a GPU, before everything else", async () => {
-    const choice = await chooseEngine("auto", machine({ isUsable: true }, "onnx", "wasm", "tensorflow"));
-    assert.deepEqual(choice, { engine: "tensorflow", why: "TensorFlow sees a CUDA GPU" });
+  it("takes tensorflow on a GPU before all else, then ONNX Runtime's CUDA, then WebGPU", async () => {
+    const engines: readonly EngineName[] = ["webgpu", "onnx-cuda", "tensorflow", "onnx-webgpu"];
+    const first = await chooseEngine("auto", withGpu(engines, "onnx"));
+    assert.deepEqual(first, { engine: "tensorflow", why: "it runs on the GPU" });
+    const second = await chooseEngine("auto", withGpu(engines.slice(0, 2), "onnx"));
+    const tensorflow = "tensorflow cannot run on the GPU: no driver";
+    assert.deepEqual(second, { engine: "onnx-cuda", why: `it runs on the GPU; ${tensorflow}` });
+    assert.equal((await chooseEngine("auto", withGpu(engines.slice(0, 1), "onnx"))).engine, "webgpu");
   });
 
-  it("says why a GPU that is there is not used", async () => {
-    const choice = await chooseEngine("auto", machine({ isUsable: false, why: "TensorFlow sees none" }, "onnx"));
-    assert.equal(choice.engine, "onnx");
-    assert.match(choice.why, /no GPU is used: TensorFlow sees none/);
+  it("takes a CPU engine where the GPU's do not work, and says what is wrong with each", async () => {
+    const { engine, why } = await chooseEngine("auto", withGpu(["onnx-webgpu"], "onnx", "wasm"));
+    assert.equal(engine, "onnx");
+    const reasons = ["tensorflow", "onnx-cuda", "webgpu"].map((each) => `${each} cannot run on the GPU: no driver`);
+    assert.equal(why, `the fastest CPU engine here; ${reasons.join("; ")}`);
   });
 
   it("asks for no GPU where an engine is named", async () => {
-    const probeCuda = (): never => assert.fail("probed");
-    assert.equal((await chooseEngine("onnx", { ...only("onnx"), probeCuda })).engine, "onnx");
+    const hasGpuFor = (): never => assert.fail("asked");
+    assert.equal((await chooseEngine("onnx", { ...only("onnx"), hasGpuFor })).engine, "onnx");
   });
 
   it("takes tensorflow on the CPU before wasm, where onnx does not run", async () => {
@@ -93,21 +100,15 @@ describe("worker/model/engine-choice", () => {
     assert.equal(whyNotLoaded("onnx", "no library"), "its package does not load: no library");
   });
 
-  it("does not load TensorFlow to look for a GPU where there is no driver", async function () {
-    if (["/dev/nvidiactl", "/dev/dxg"].some((path) => existsSync(path))) return this.skip();
-    assert.deepEqual(await probesFor("fp32").probeCuda(), noGpu);
-    assert.doesNotMatch(JSON.stringify(process.report.getReport()), /libtensorflow/);
-  });
-
   it("finds the engines that this package brings", async () => {
-    assert.deepEqual([await whyUnavailable("onnx", "fp32"), await whyUnavailable("wasm", "fp32")], [null, null]);
+    assert.deepEqual([await whyUnavailable("onnx"), await whyUnavailable("wasm")], [null, null]);
   });
 
-  it("leaves int8 to the engine that has integer kernels", async () => {
-    assert.equal(await whyUnavailable("onnx", "int8"), null);
-    for (const engine of ["wasm", "tensorflow", "webgpu"] as const) {
+  it("leaves int8 to the engine that has integer kernels", () => {
+    assert.equal(whyNoPrecision("onnx", "int8"), null);
+    for (const engine of ["wasm", "tensorflow", "webgpu", "onnx-cuda", "onnx-webgpu"] as const) {
       const reason = "it computes in fp32 alone, not in int8; take --engine onnx or --precision fp32";
-      assert.equal(await whyUnavailable(engine, "int8"), reason);
+      assert.equal(whyNoPrecision(engine, "int8"), reason);
     }
   });
 
@@ -115,7 +116,7 @@ describe("worker/model/engine-choice", () => {
     const { readFile } = await import("node:fs/promises");
     const manifest = JSON.parse(await readFile("package.json", "utf8"));
     const known = { ...manifest.dependencies, ...manifest.peerDependencies } as Record<string, string>;
-    for (const engine of ["onnx", "wasm", "tensorflow", "webgpu"] as const) {
+    for (const engine of ["onnx", "wasm", "tensorflow", "webgpu", "onnx-cuda", "onnx-webgpu"] as const) {
       const install =
         /npm install (?:--ignore-scripts )?([^`]+)`/.exec(whyNotInstalled(engine, () => false) ?? "")?.[1] ?? "";
       for (const each of install.split(" ")) {

@@ -2,12 +2,12 @@
  * Opens the engine that is to run a model, on verified weights, and tells why an engine cannot. Called in the engine
  * thread, since it loads native code; which engine is taken is decided by `engine-choice`.
  */
-import { existsSync } from "node:fs";
 import type { EngineName } from "../../../shared/engine-names.js";
 import { LabelmillError, messageOf } from "../../../shared/errors.js";
 import type { Precision } from "../../../shared/precision.js";
-import { type CudaProbe, type EngineProbes, whyNoPrecision, whyNotInstalled, whyNotLoaded } from "../engine-choice.js";
+import { whyNotInstalled, whyNotLoaded } from "../engine-choice.js";
 import type { GraphParts } from "../graph-parts.js";
+import type { OnnxProvider } from "../onnx-providers.js";
 import { readParts } from "../read-parts.js";
 import { readManifest } from "../store.js";
 import type { Engine } from "./engine.js";
@@ -31,15 +31,22 @@ type Open = (parts: GraphParts, options: { readonly threads: number }) => Promis
 
 /** Each loads its engine's native code, or the like. */
 const adapters: Readonly<Record<EngineName, () => Promise<Open>>> = {
-  onnx: async () => (await import("./onnx.js")).openOnnxEngine,
+  onnx: () => loadOnnx("cpu"),
+  "onnx-cuda": () => loadOnnx("cuda"),
+  "onnx-webgpu": () => loadOnnx("webgpu"),
   wasm: async () => (await import("./wasm.js")).openWasmEngine,
   tensorflow: async () => (await import("./tensorflow.js")).openTensorflowEngine,
   webgpu: async () => (await import("./webgpu.js")).openWebgpuEngine,
 };
 
-/** Why that engine cannot run that precision here, and what to do about it; null where it loads. */
-export async function whyUnavailable(engine: EngineName, precision: Precision): Promise<string | null> {
-  const lacking = whyNoPrecision(engine, precision) ?? whyNotInstalled(engine, isInstalled);
+async function loadOnnx(provider: OnnxProvider): Promise<Open> {
+  const { openOnnxEngine } = await import("./onnx.js");
+  return (parts, options) => openOnnxEngine(parts, { ...options, provider });
+}
+
+/** Why that engine cannot run here, whatever the model, and what to do about it; null where it loads. */
+export async function whyUnavailable(engine: EngineName): Promise<string | null> {
+  const lacking = whyNotInstalled(engine, isInstalled);
   if (lacking !== null) return lacking;
   try {
     await adapters[engine]();
@@ -49,29 +56,10 @@ export async function whyUnavailable(engine: EngineName, precision: Precision): 
   }
 }
 
-/** NVIDIA's driver, and Windows's below WSL. */
-const cudaDeviceFiles = ["/dev/nvidiactl", "/dev/dxg"];
-
-/** What `chooseEngine` asks, for a model in `precision`. */
-export function probesFor(precision: Precision): EngineProbes {
-  return { whyNot: (engine) => whyUnavailable(engine, precision), probeCuda: () => probeCuda(precision) };
-}
-
-/**
- * Whether TensorFlow sees a GPU. It loads TensorFlow (0.5 s, 300 MiB), which it does only on a machine with such a driver.
- */
-async function probeCuda(precision: Precision): Promise<CudaProbe> {
-  if (!cudaDeviceFiles.some((path) => existsSync(path))) return { isUsable: false, why: null };
-  const reason = await whyUnavailable("tensorflow", precision);
-  if (reason !== null) return { isUsable: false, why: `tensorflow cannot run: ${reason}` };
-  const { seesGpu } = await import("./tensorflow.js");
-  return seesGpu() ? { isUsable: true } : { isUsable: false, why: "TensorFlow sees none" };
-}
-
 /**
  * Loads the verified weights into an engine; the caller closes it. Throws what `readModel` throws, for an int8 precision
  * what `openInt8Engine` throws, and ENGINE_UNAVAILABLE where the engine's package does not load or refuses the model, or the
- * model is an ONNX file and the engine not `onnx`.
+ * model is an ONNX file and the engine not ONNX Runtime.
  */
 export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
   const { engine, modelDir, modelSha256, precision = "fp32", calibration, engineThreads } = options;

@@ -3,8 +3,10 @@ import { LabelmillError, messageOf } from "../../../shared/errors.js";
 import { whyNotAsItIs } from "../onnx-file/only-engine.js";
 import { makeRunnable, type RunnableGraph } from "../onnx-file/runnable-graph.js";
 import { readOnnxFile, type StoredOnnxFile } from "../onnx-file/stored.js";
+import { onnxProviders } from "../onnx-providers.js";
 import { damaged } from "../store.js";
 import type { Engine, EngineOutput } from "./engine.js";
+import type { OnnxOptions } from "./onnx.js";
 
 /** Which engine is to run which model that is an ONNX file. */
 export interface OpenOnnxFileOptions {
@@ -19,7 +21,7 @@ export interface OpenOnnxFileOptions {
 
 /**
  * Opens a user's graph, and has it run an image and two at once, since its shapes are only what it claims until then. Throws what
- * `readOnnxFile` throws, and ENGINE_UNAVAILABLE for an engine other than `onnx`, and where ONNX Runtime refuses the graph.
+ * `readOnnxFile` throws, and ENGINE_UNAVAILABLE for an engine other than ONNX Runtime, and where ONNX Runtime refuses the graph.
  */
 export async function openOnnxFile(options: OpenOnnxFileOptions): Promise<Engine> {
   const { engine, modelDir, engineThreads } = options;
@@ -27,7 +29,7 @@ export async function openOnnxFile(options: OpenOnnxFileOptions): Promise<Engine
   try {
     const reason = whyNotAsItIs(engine, stored.model);
     if (reason !== null) throw new Error(reason);
-    return await openProved(runnableOf(stored), engineThreads);
+    return await openProved(runnableOf(stored), { threads: engineThreads, provider: onnxProviders[engine] ?? "cpu" });
   } catch (error) {
     if (error instanceof LabelmillError) throw error;
     throw new LabelmillError("ENGINE_UNAVAILABLE", { engine, reason: messageOf(error) }, { cause: error });
@@ -46,9 +48,9 @@ function runnableOf({ model, files }: StoredOnnxFile): RunnableGraph {
   }
 }
 
-async function openProved(graph: RunnableGraph, threads: number): Promise<Engine> {
+async function openProved(graph: RunnableGraph, options: Omit<OnnxOptions, "build">): Promise<Engine> {
   const { openOnnxGraph } = await import("./onnx.js");
-  const opened = ofSizes(await openOnnxGraph(graph, { threads }), graph);
+  const opened = ofSizes(await openOnnxGraph(graph, options), graph);
   const engine = graph.batch === "one" ? oneByOne(opened, imageBytes(graph)) : opened;
   try {
     await prove(engine, imageBytes(graph));

@@ -4,8 +4,8 @@
  */
 declare module "webgpu" {
   interface GpuAdapter {
-    /** Strings may be empty. */
-    readonly info: { readonly vendor: string; readonly architecture: string; readonly description: string };
+    /** Strings may be empty. A fallback adapter is a software driver. */
+    readonly info: { readonly vendor: string; readonly architecture: string; readonly isFallbackAdapter: boolean };
   }
   interface Gpu {
     requestAdapter(options: { powerPreference: "high-performance" }): Promise<GpuAdapter | null>;

@@ -8,7 +8,7 @@ import { backend, getBackend, setBackend } from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-node-gpu";
 import type { GraphParts } from "../graph-parts.js";
 import { layersOf } from "../spec.js";
-import type { Engine } from "./engine.js";
+import { type Engine, usualCpuBatchSize } from "./engine.js";
 import { buildTfjsNetwork } from "./tfjs-network.js";
 
 /**
@@ -26,6 +26,8 @@ export async function openTensorflowEngine(parts: GraphParts): Promise<Engine> {
     name: `tensorflow/${seesGpu() ? "gpu" : "cpu"}`,
     embeddingWidth: layersOf(parts.spec).embeddingWidth,
     classes: parts.spec.classes,
+    isOnGpu: seesGpu(),
+    ...(seesGpu() ? {} : { usualBatchSize: usualCpuBatchSize }),
     infer: network.infer,
     // TensorFlow itself stays loaded: it cannot be started twice in a process.
     close: async () => network.dispose(),
@@ -33,7 +35,7 @@ export async function openTensorflowEngine(parts: GraphParts): Promise<Engine> {
 }
 
 /** Whether TensorFlow, once loaded, has listed a GPU among its devices; it then keeps tensors and runs operators there. */
-export function seesGpu(): boolean {
+function seesGpu(): boolean {
   return getBackend() === "tensorflow" && (backend() as { isUsingGpuDevice?: boolean }).isUsingGpuDevice === true;
 }
 

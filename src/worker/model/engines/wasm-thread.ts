@@ -9,6 +9,7 @@ import { messageOf } from "../../../shared/errors.js";
 import type { GraphParts } from "../graph-parts.js";
 import type { EngineOutput } from "./engine.js";
 import { buildTfjsNetwork, type TfjsNetwork } from "./tfjs-network.js";
+import { guardWasmMemory } from "./wasm-memory.js";
 
 /** Images for a thread: `[n, size, size, 3]` uint8 RGB. */
 export interface WasmInput {
@@ -20,7 +21,7 @@ export type FromWasmThread =
   /** `backend` is what TensorFlow.js says that it runs on: `wasm/simd`. */
   | { readonly type: "ready"; readonly backend: string }
   | { readonly type: "output"; readonly output: EngineOutput }
-  /** The thread answers nothing more. */
+  /** It could not start, or this call failed. */
   | { readonly type: "failed"; readonly reason: string };
 
 function post(message: FromWasmThread, transfer: readonly ArrayBuffer[] = []): void {
@@ -32,6 +33,7 @@ const fail = (thrown: unknown): void => post({ type: "failed", reason: messageOf
 async function start(parts: GraphParts): Promise<void> {
   // Resolves with false, and another backend stays current, where this one cannot start.
   if (!(await setBackend("wasm"))) throw new Error("TensorFlow.js could not start its WebAssembly backend");
+  guardWasmMemory();
   const hasSimd = await env().getAsync("WASM_HAS_SIMD_SUPPORT");
   const network = buildTfjsNetwork(parts);
   parentPort?.on("message", (input: WasmInput) => answer(network, input).catch(fail));

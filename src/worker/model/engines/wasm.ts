@@ -8,7 +8,7 @@ import { Worker } from "node:worker_threads";
 import type { GraphParts } from "../graph-parts.js";
 import { layersOf } from "../spec.js";
 import type { FoldedWeights } from "../weights/tensor.js";
-import type { Engine, EngineOutput } from "./engine.js";
+import { type Engine, type EngineOutput, usualCpuBatchSize } from "./engine.js";
 import type { FromWasmThread, WasmInput } from "./wasm-thread.js";
 
 export interface WasmOptions {
@@ -29,7 +29,8 @@ export async function openWasmEngine(parts: GraphParts, { threads }: WasmOptions
     const { classes } = parts.spec;
     const { embeddingWidth } = layersOf(parts.spec);
     const infer = (pixels: Uint8Array, n: number) => inferInShares(workers, pixels, n);
-    return { name: [...new Set(backends)].join("+"), embeddingWidth, classes, infer, close };
+    const name = [...new Set(backends)].join("+");
+    return { name, embeddingWidth, classes, usualBatchSize: usualCpuBatchSize, infer, close };
   } catch (error) {
     await close();
     throw error;
@@ -40,12 +41,17 @@ async function inferInShares(workers: readonly Worker[], pixels: Uint8Array, n: 
   const imageBytes = pixels.length / n;
   const busy = workers.slice(0, n);
   const starts = busy.map((_, share) => Math.round((share * n) / busy.length));
-  const outputs = await Promise.all(
+  const answers = await Promise.allSettled(
     busy.map((worker, share) => {
       const [from, to] = [starts[share] as number, starts[share + 1] ?? n];
       return inferIn(worker, { pixels: pixels.slice(from * imageBytes, to * imageBytes), n: to - from });
     }),
   );
+  // Only now, when every thread has answered: what comes next from one is the answer to what it is asked next.
+  const outputs = answers.map((answer) => {
+    if (answer.status === "rejected") throw answer.reason;
+    return answer.value;
+  });
   return {
     embeddings: concat(outputs.map(({ embeddings }) => embeddings)),
     logits: concat(outputs.map(({ logits }) => logits)),

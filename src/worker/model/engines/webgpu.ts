@@ -25,11 +25,12 @@ export async function openWebgpuEngine(parts: GraphParts): Promise<Engine> {
     throw new Error(`TensorFlow.js could not start its WebGPU backend, and would run on ${getBackend()}`);
   }
   const network = buildTfjsNetwork(parts);
-  const { architecture, vendor } = adapter.info;
+  const { architecture, vendor, isFallbackAdapter } = adapter.info;
   return {
     name: `webgpu/${architecture || vendor || "unnamed"}`,
     embeddingWidth: layersOf(parts.spec).embeddingWidth,
     classes: parts.spec.classes,
+    isOnGpu: !isFallbackAdapter,
     infer: network.infer,
     // The device stays open with TensorFlow.js, which takes its backend only once in a process.
     close: async () => network.dispose(),

@@ -23,7 +23,7 @@ export interface TensorflowAnswer {
 }
 
 async function answer(): Promise<TensorflowAnswer | { readonly unavailable: string }> {
-  const unavailable = await whyUnavailable("tensorflow", "fp32");
+  const unavailable = await whyUnavailable("tensorflow");
   if (unavailable !== null) return { unavailable };
   const { openTensorflowEngine } = await import("../../../../src/worker/model/engines/tensorflow.js");
   const tiny: EngineOutput[] = [];

@@ -6,6 +6,7 @@ import type { Engine, EngineOutput } from "../../../../src/worker/model/engines/
 import { openOnnxEngine } from "../../../../src/worker/model/engines/onnx.js";
 import { openWasmEngine } from "../../../../src/worker/model/engines/wasm.js";
 import type { GraphParts } from "../../../../src/worker/model/graph-parts.js";
+import { isOutOfMemory } from "../../../../src/worker/model/out-of-memory.js";
 import {
   assertComputesDefinition,
   bgr,
@@ -17,6 +18,7 @@ import {
 } from "../../../support/definition.js";
 import { assertSameAnswers, decodeExamples, resnet50Parts } from "../../../support/examples.js";
 import { tinyBasicSpec, tinySpec } from "../../../support/tiny-resnet.js";
+import type { WasmFullAnswer } from "./wasm-full.js";
 
 const open = (parts: GraphParts) => openWasmEngine(parts, { threads: 1 });
 
@@ -66,6 +68,18 @@ describe("worker/model/engines/wasm", () => {
     assert.equal(counts.length, 61);
     assert.equal(new Set(counts).size, 1, counts.join());
     assert.equal(left, 0);
+  });
+
+  it("says that its memory is used up, and computes the same as before with less", async function () {
+    this.timeout(60_000);
+    const worker = new Worker(new URL("./wasm-full.js", import.meta.url));
+    const [answer] = (await once(worker, "message")) as [WasmFullAnswer];
+    await worker.terminate();
+    assert.match(answer.errors[0] ?? "", /^WebAssembly is out of memory: it has no \d+ bytes more$/);
+    assert.equal(answer.errors.length, 2);
+    assert.ok(answer.errors.every((error) => isOutOfMemory(new Error(error))));
+    assert.deepEqual(answer.after, answer.before);
+    assert.equal(new Set(answer.tensorCounts).size, 1, answer.tensorCounts.join());
   });
 
   it("agrees with ONNX Runtime on real photos and real weights", async function () {

@@ -17,7 +17,7 @@ describe("worker/model/engines/webgpu", function () {
 
   before(async function () {
     // Its packages are optional, and a machine may have no driver at all.
-    if ((await whyUnavailable("webgpu", "fp32")) !== null) return this.skip();
+    if ((await whyUnavailable("webgpu")) !== null) return this.skip();
     const env = existsSync(swiftShader) ? { VK_ICD_FILENAMES: swiftShader, ...process.env } : process.env;
     const entry = fileURLToPath(new URL("./webgpu-child.js", import.meta.url));
     const child = fork(entry, [], { serialization: "advanced", stdio: ["ignore", "ignore", "ignore", "ipc"], env });

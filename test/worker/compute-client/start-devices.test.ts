@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import type { ComputeSettings } from "../../../src/worker/compute/protocol.js";
+import { requireCudaEngine, startDevices } from "../../../src/worker/compute-client/start-devices.js";
+import { hasGpuFor } from "../../../src/worker/gpu-devices.js";
+import { resnet50ForTests } from "../../support/model.js";
+
+describe("worker/compute-client/start-devices", function () {
+  this.timeout(300_000);
+
+  it("refuses engines that cannot be told which GPU to take", () => {
+    for (const engine of ["onnx", "wasm", "webgpu", "onnx-webgpu"] as const) {
+      assert.throws(() => requireCudaEngine("all", engine), {
+        code: "ENGINE_DEVICE",
+        message: `Cannot use --devices all: it chooses among CUDA GPUs, and engine ${engine} cannot be given one; leave it out, or take --engine onnx-cuda`,
+      });
+    }
+    requireCudaEngine([0], "onnx-cuda");
+    requireCudaEngine([0], "auto");
+  });
+
+  it("refuses what auto finds where that is no engine on CUDA, and leaves no child behind", async function () {
+    if (await hasGpuFor("onnx-cuda")) return this.skip();
+    const { modelDir, modelSha256 } = await resnet50ForTests();
+    const settings: ComputeSettings = {
+      modelDir,
+      modelSha256,
+      engine: "auto",
+      precision: "fp32",
+      calibration: null,
+      observe: false,
+      batchSize: null,
+      maxWaitMs: 50,
+      decodeConcurrency: 2,
+      engineThreads: 1,
+      itemTimeoutMs: 30_000,
+      maxPixels: 100_000_000,
+      withLogits: false,
+      driverEnv: {},
+    };
+    const gpus = [0, 1].map((index) => ({ index, name: "a GPU that is not there", env: {} }));
+    // A child that is left would keep this process from its end, which the test reporter counts as a failure.
+    await assert.rejects(startDevices(settings, gpus), {
+      code: "ENGINE_DEVICE",
+      message: /^Cannot use --devices 0,1: .*engine onnx was taken \(the fastest CPU engine here.*\)/,
+    });
+  });
+});
