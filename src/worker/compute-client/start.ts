@@ -25,7 +25,8 @@ export function startCompute(settings: ComputeSettings, options: StartComputeOpt
     fork(entry, [], {
       serialization: "advanced",
       // Not this process's environment, which may hold credentials.
-      env: { ...settings.driverEnv, UV_THREADPOOL_SIZE: String(threads) },
+      // Float32 means float32 on every worker: NVIDIA's libraries round factors to 10 bits otherwise.
+      env: { ...settings.driverEnv, NVIDIA_TF32_OVERRIDE: "0", UV_THREADPOOL_SIZE: String(threads) },
       execArgv: [],
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });

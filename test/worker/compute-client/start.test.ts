@@ -187,7 +187,12 @@ describe("worker/compute-client/start", function () {
       .map((line) => line.split("=")[0])
       // Node adds the last to every child's environment while coverage is measured.
       .filter((name) => name !== "" && name !== "NODE_V8_COVERAGE");
-    assert.deepEqual(names.toSorted(), ["NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "UV_THREADPOOL_SIZE"]);
+    assert.deepEqual(names.toSorted(), [
+      "NODE_CHANNEL_FD",
+      "NODE_CHANNEL_SERIALIZATION_MODE",
+      "NVIDIA_TF32_OVERRIDE",
+      "UV_THREADPOOL_SIZE",
+    ]);
   });
 });
 
