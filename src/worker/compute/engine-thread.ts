@@ -48,9 +48,11 @@ async function start(): Promise<void> {
     classes,
     lowered: [],
   };
-  await proveWorking(running);
+  const firstMs = await proveWorking(running);
   const loadMs = performance.now() - started;
-  const { batchSize, why: whyBatchSize } = await chooseBatchSize(running.engine, asked);
+  const { batchSize, why: whyBatchSize } = await chooseBatchSize(running.engine, asked, firstMs);
+  // The report says it.
+  running.lowered = [];
   parentPort?.on("message", (input: BatchInput) => void answer(running, input));
   post({
     type: "ready",
@@ -75,15 +77,18 @@ const observe = async () => ({
   choice: { engine: "onnx", why: "it measures" } satisfies EngineChoice,
 });
 
-/** One image that is known to be good: what fails later fails on the strength of a working engine. */
-async function proveWorking(running: Running): Promise<void> {
-  const { top } = await runBatch(running, { pixels: new ArrayBuffer(inputBytes), topK: [1] });
+/**
+ * One image that is known to be good, and its milliseconds: what fails later fails on the strength of a working engine.
+ */
+async function proveWorking(running: Running): Promise<number> {
+  const { top, inferMs } = await runBatch(running, { pixels: new ArrayBuffer(inputBytes), topK: [1] });
   const [first] = top;
   if (first?.ok === false) throw new Error(first.failure.message);
+  return inferMs;
 }
 
 /** What was asked for, or what a measurement finds; larger batches are not run from then on. */
-async function chooseBatchSize(engine: FittedEngine, asked: number | "auto"): Promise<BatchChoice> {
+async function chooseBatchSize(engine: FittedEngine, asked: number | "auto", firstMs: number): Promise<BatchChoice> {
   const timeBatch = async (n: number): Promise<number | null> => {
     const pixels = repeatImages(n);
     const started = performance.now();
@@ -91,7 +96,7 @@ async function chooseBatchSize(engine: FittedEngine, asked: number | "auto"): Pr
     return engine.limit < n ? null : performance.now() - started;
   };
   if (asked === "auto") {
-    const choice = await measureBatchSize(timeBatch);
+    const choice = await measureBatchSize(timeBatch, firstMs);
     engine.lower(choice.batchSize);
     return choice;
   }

@@ -12,6 +12,8 @@ const budgetMs = 3_000;
 const measureMs = 250;
 /** A larger batch needs more memory and answers later, so it has to be faster by more than noise. */
 const betterBy = 1.05;
+/** An engine whose first image takes longer than this, whatever it did besides, runs on no GPU worth measuring. */
+const longestFirstMs = 10_000;
 /** Sizes in a row that gain nothing, after which larger ones are not tried. */
 const mostWorse = 2;
 
@@ -23,9 +25,13 @@ interface Measured {
 /**
  * The batch size with the most images a second, ties going to the smaller. `timeBatch` runs one batch of `n` images and
  * gives its milliseconds, or null where the device's memory does not hold it, which ends the search; it has run one image
- * before. Sizes that would not fit into 3 s are not tried, so an engine of 2 s an image takes one at a time.
+ * before, in `firstMs`. Sizes that would not fit into 3 s are not tried, so an engine of 2 s an image takes one at a time.
  */
-export async function measureBatchSize(timeBatch: (n: number) => Promise<number | null>): Promise<BatchChoice> {
+export async function measureBatchSize(
+  timeBatch: (n: number) => Promise<number | null>,
+  firstMs: number,
+): Promise<BatchChoice> {
+  if (firstMs > longestFirstMs) return { batchSize: 1, why: `the first image took ${Math.round(firstMs / 1000)} s` };
   const all: Measured[] = [];
   let best: Measured | null = null;
   let spentMs = 0;

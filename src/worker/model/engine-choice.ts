@@ -2,7 +2,7 @@
 /**
  * Which engine runs: what `--engine` says, or what `auto` finds. Pure, and it loads no engine: what a machine has, and
  * whether an engine can run on it, is told to it. The order of `auto` is that of measured speed on CPUs, GPUs before them
- * (docs/decisions/0012-providers-of-onnx-runtime.md).
+ * (docs/decisions/0013-tensorflow-from-the-wheel.md).
  */
 import { fileURLToPath } from "node:url";
 import type { EngineName, EngineRequest } from "../../shared/engine-names.js";
