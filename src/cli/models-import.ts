@@ -44,7 +44,7 @@ interface ImportFlags extends Record<string, unknown> {
 }
 
 interface InitFlags extends Record<string, unknown> {
-  readonly name: string;
+  readonly name?: string;
   readonly seed: string;
 }
 
@@ -69,8 +69,8 @@ export function registerModelsImport(models: Command): void {
   addFlags(models.command("init"), "models")
     .description("make an untrained ResNet, distributed as PyTorch's weights=None; not PyTorch's numbers")
     .addArgument(models.createArgument("<architecture>", "which").choices(architectures))
-    .requiredOption("--name <name>", "what the model is to be called")
-    .requiredOption("--seed <n>", "the same seed gives the same weights")
+    .option("--name <name>", "what the model is to be called (default: resnet50-seed7 and the like)")
+    .option("--seed <n>", "the same seed gives the same weights", "0")
     .action(initCommand);
   addFlags(models.command("rm"), "models")
     .description("remove a model from the cache")
@@ -116,7 +116,8 @@ async function initCommand(architecture: Architecture, { name, seed, ...flags }:
   const options = await resolveFlags(flags);
   const { cacheDir } = findPlaces(options.cacheDir);
   const parsed = parseInteger("seed", seed, 0, 2 ** 32 - 1);
-  printInstalled(openTerminal(options), await initModel({ cacheDir, name, architecture, seed: parsed }));
+  const model = { cacheDir, name: name ?? `${architecture}-seed${parsed}`, architecture, seed: parsed };
+  printInstalled(openTerminal(options), await initModel(model));
 }
 
 async function removeCommand(name: string, flags: Record<string, unknown>): Promise<void> {

@@ -24,7 +24,7 @@ describe("e2e/own-model", function () {
   it("imports, lists, summarises, runs and removes a model", async () => {
     await importTiny("cache");
     const listed = await runCli(["models", "list", "--json", ...cacheOf("cache")]);
-    const [, tiny] = JSON.parse(listed.stdout).models;
+    const tiny = JSON.parse(listed.stdout).models.find((model: { name: string }) => model.name === "tiny");
     assert.deepEqual([tiny.name, tiny.source, tiny.state], ["tiny", "state-dict.pth", "cached"]);
     const summary = await runCli(["models", "summary", "tiny", "--json", ...cacheOf("cache")]);
     assert.equal(JSON.parse(summary.stdout).layers.length, 12 + 3);
@@ -41,8 +41,14 @@ describe("e2e/own-model", function () {
     const removed = await runCli(["models", "rm", "tiny", ...cacheOf("cache")]);
     assert.match(removed.stdout, /^tiny removed from/);
     const gone = await runCli(["run", photos, "--model", "tiny", "--out", `${out}-2`, ...cacheOf("cache")]);
-    assert.match(gone.stderr, /Unknown model `tiny`; known: resnet50 \[MODEL_UNKNOWN\]/);
+    assert.match(gone.stderr, /Unknown model `tiny`; known: resnet50, .*\[MODEL_UNKNOWN\]/);
     assert.equal(gone.code, 2);
+  });
+
+  it("makes an untrained model under a name of its own", async () => {
+    const { code, stdout, stderr } = await runCli(["models", "init", "resnet18", "--seed", "3", ...cacheOf("cache")]);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^resnet18-seed3: ResNet-18, untrained, of seed 3; 1000 classes/);
   });
 
   it("leaves a run to workers with its model: not to one without, nor with other preprocessing", async () => {

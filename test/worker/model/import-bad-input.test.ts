@@ -95,7 +95,7 @@ describe("worker/model/import, of bad input", () => {
     assert.notEqual(doubled, text);
     await assertRefused(
       await write(Buffer.from(doubled, "latin1")),
-      /tensor fc.bias is I32, expected F32, F16 or BF16/,
+      /tensor fc.bias is I32, expected F32, F64, F16 or BF16/,
     );
   });
 });

@@ -29,11 +29,16 @@ export function elementBytes(dtype: string, name: string): number {
   return size;
 }
 
-/** The numbers of an F32 (a view where the bytes are aligned), F16 or BF16 tensor. Throws an Error for other types. */
+/**
+ * The numbers of an F32 (a view where the bytes are aligned), F64 (rounded), F16 or BF16 tensor. Throws an Error for other
+ * types.
+ */
 export function toFloat32({ name, shape, dtype, bytes }: RawTensor): Tensor {
   const count = elementCount(shape);
   if (dtype === "F32") return { name, shape, data: new Float32Array(...aligned(bytes, 4), count) };
-  if (dtype !== "F16" && dtype !== "BF16") throw new Error(`tensor ${name} is ${dtype}, expected F32, F16 or BF16`);
+  if (dtype === "F64") return { name, shape, data: Float32Array.from(new Float64Array(...aligned(bytes, 8), count)) };
+  if (dtype !== "F16" && dtype !== "BF16")
+    throw new Error(`tensor ${name} is ${dtype}, expected F32, F64, F16 or BF16`);
   const halves = new Uint16Array(...aligned(bytes, 2), count);
   const bits = Uint32Array.from(halves, dtype === "BF16" ? (half) => half << 16 : float32BitsOfHalf);
   return { name, shape, data: new Float32Array(bits.buffer) };

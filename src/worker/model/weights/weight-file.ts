@@ -54,8 +54,15 @@ async function readBytes(bytes: Uint8Array): Promise<RawTensor[]> {
     if (magic.every((byte, index) => bytes[at + index] === byte)) throw new Error(reason);
   }
   if (isZip(bytes)) return readTorchFile(bytes);
-  return isHdf5(bytes) ? readKerasH5(bytes) : readSafetensors(bytes);
+  if (isHdf5(bytes)) return readKerasH5(bytes);
+  if (bytes.length > headerStart && bytes[headerStart] !== brace)
+    throw new Error("it is no safetensors file, no zip archive of torch.save, and no HDF5 file of Keras");
+  return readSafetensors(bytes);
 }
+
+/** Where the JSON header of a safetensors file begins, after its length. */
+const headerStart = 8;
+const brace = 0x7b;
 
 /** By the signature at its start: it may also stand further on, but not in a file of Keras. */
 function isHdf5(bytes: Uint8Array): boolean {

@@ -20,7 +20,7 @@ describe("worker/model/onnx-file/stored", () => {
     assert.deepEqual([embeddingWidth, classes, precision, modelSha256], [12, 5, "fp32", model.modelSha256]);
     assert.equal((await loadLabels(cacheDir(), model)).length, 5);
     const listed = await listKnownModels(cacheDir());
-    assert.deepEqual([listed[1]?.name, listed[1]?.state], ["tiny", "cached"]);
+    assert.equal(listed.find(({ name }) => name === "tiny")?.state, "cached");
     assert.equal(await isModelCached(cacheDir(), "tiny"), true);
     await rm(join(modelDir, "external-0.bin"));
     assert.equal(await isModelCached(cacheDir(), "tiny"), false);

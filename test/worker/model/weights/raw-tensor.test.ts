@@ -32,8 +32,14 @@ describe("worker/model/weights/raw-tensor", () => {
     assert.deepEqual([...toFloat32({ name: "t", shape: [2], dtype: "F32", bytes: shifted }).data], [0, 1.5]);
   });
 
-  it("refuses what is no float of 16 or 32 bits", () => {
+  it("rounds float64 to float32, from wherever it lies", () => {
+    const bytes = new Uint8Array([0, ...new Uint8Array(Float64Array.of(0.1, -2).buffer)]).subarray(1);
+    const { data } = toFloat32({ name: "t", shape: [2], dtype: "F64", bytes });
+    assert.deepEqual([...data], [Math.fround(0.1), -2]);
+  });
+
+  it("refuses what is no float", () => {
     const tensor = { name: "bn1.weight", shape: [1], dtype: "I64", bytes: new Uint8Array(8) };
-    assert.throws(() => toFloat32(tensor), /tensor bn1.weight is I64, expected F32, F16 or BF16/);
+    assert.throws(() => toFloat32(tensor), /tensor bn1.weight is I64, expected F32, F64, F16 or BF16/);
   });
 });
