@@ -74,6 +74,11 @@ export async function requeueLostChunks(context: Pick<EnqueueContext, "head" | "
   return queued;
 }
 
+/** Whether the list of the run in `storage` is whole; then its source is not needed any more. */
+export async function isListPinned(storage: Storage): Promise<boolean> {
+  return (await readSealed(storage)) !== null;
+}
+
 /** Throws RUN_SOURCE_EMPTY where the source has no item; called before anything is written. */
 export async function requireItems(source: Source, name: string): Promise<void> {
   for await (const _ of source.items(null)) return;

@@ -9,6 +9,7 @@ import { enqueueRun, registerRun, requeueLostChunks, requireItems } from "../../
 import { openSources } from "../../src/producer/source/open-source.js";
 import type { Source } from "../../src/producer/source/source.js";
 import { queueName, runPrefix } from "../../src/shared/job.js";
+import { resolveOptions } from "../../src/shared/options.js";
 import { readRun } from "../../src/shared/run-record.js";
 import { sampleIdentity } from "../dataset/samples.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
@@ -122,8 +123,7 @@ describe("producer/enqueue", () => {
     const photos = join(tempDir(), "photos");
     await mkdir(photos);
     for (const name of [".DS_Store", "1.png", "2.png", "notes.md"]) await writeFile(join(photos, name), "");
-    const selection = { include: [], exclude: [], allFiles: false };
-    const { source } = await openSources(["photos"], tempDir(), selection);
+    const { source } = await openSources(["photos"], resolveOptions({}), { cwd: tempDir() });
     await requireItems(source, "photos");
     const run = await newRun(null, join(tempDir(), "out"));
     const { items, leftOut } = await enqueueRun({ ...run, source, signal: never });

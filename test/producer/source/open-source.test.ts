@@ -4,9 +4,10 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { openSources } from "../../../src/producer/source/open-source.js";
+import { resolveOptions } from "../../../src/shared/options.js";
 import { collect, useTempDir } from "../../support/temp-dir.js";
 
-const all = { include: [], exclude: [], allFiles: false };
+const options = resolveOptions({});
 
 describe("producer/source/open-source", () => {
   const tempDir = useTempDir();
@@ -15,7 +16,7 @@ describe("producer/source/open-source", () => {
     await mkdir(join(tempDir(), "b"));
     for (const name of ["b/1.png", "b/2.jpg", "b/notes.md", "a.png"]) await writeFile(join(tempDir(), name), "");
     await writeFile(join(tempDir(), "list.TXT"), "a.png\nb/1.png\n");
-    return openSources(["b", "list.TXT", join(tempDir(), "b")], tempDir(), all);
+    return openSources(["b", "list.TXT", join(tempDir(), "b")], options, { cwd: tempDir() });
   };
 
   it("gives several sources as one, in the order in which they are named", async () => {
@@ -43,12 +44,12 @@ describe("producer/source/open-source", () => {
   });
 
   it("refuses what is not there, and what it cannot read as a source", async () => {
-    await writeFile(join(tempDir(), "table.csv"), "");
+    await writeFile(join(tempDir(), "table.xlsx"), "");
     await promisify(execFile)("mkfifo", [join(tempDir(), "fifo.txt")]);
-    const open = (name: string) => openSources([name], tempDir(), all);
+    const open = (name: string) => openSources([name], options, { cwd: tempDir() });
     await assert.rejects(open("gone"), { code: "RUN_SOURCE_MISSING" });
-    await assert.rejects(open("table.csv/below"), { code: "RUN_SOURCE_MISSING" });
-    await assert.rejects(open("table.csv"), { code: "RUN_SOURCE_KIND", message: /got another file/ });
+    await assert.rejects(open("table.xlsx/below"), { code: "RUN_SOURCE_MISSING" });
+    await assert.rejects(open("table.xlsx"), { code: "RUN_SOURCE_KIND", message: /got another file/ });
     await assert.rejects(open("fifo.txt"), { code: "RUN_SOURCE_KIND", message: /got a special file/ });
     await assert.rejects(open("x".repeat(300)), { code: "RUN_SOURCE_UNREADABLE" });
   });

@@ -1,0 +1,76 @@
+/**
+ * What all tables share: which columns are wanted, and how a row's cells become an item. CSV, JSONL and Parquet each give
+ * rows in their own way; here a row is the cells of the wanted columns, as text, in one order. A row that cannot be an
+ * item fails with its number; a table that lacks a column is a usage error before anything is written.
+ */
+import { LabelmillError } from "../../shared/errors.js";
+import { longestLineBytes } from "./lines.js";
+import { invalidItem, readReference } from "./reference.js";
+import type { SourceItem, TableColumns } from "./source.js";
+
+/** Text of a cell; null where the row has no value. */
+export type Cell = string | null;
+
+export interface TableRow {
+  /** From 1: a line of a text, or a row. */
+  readonly line: number;
+  readonly token: string;
+  /** One for each wanted column, in the order of `wantedColumns`, or why they cannot be read. */
+  readonly cells: readonly Cell[] | { readonly problem: string; readonly shown: string };
+}
+
+/** The columns to read: the uri's, the id's if there is one, the kept ones. */
+export function wantedColumns({ uriColumn, idColumn, keepColumns }: TableColumns): readonly string[] {
+  return [uriColumn, ...(idColumn === null ? [] : [idColumn]), ...keepColumns];
+}
+
+/** Throws RUN_SOURCE_COLUMNS unless each wanted column is there once, among `present`. */
+export function requireColumns(source: string, columns: TableColumns, present: readonly string[]): void {
+  const counts = new Map<string, number>();
+  for (const name of present) counts.set(name, (counts.get(name) ?? 0) + 1);
+  const wrong = wantedColumns(columns).find((name) => counts.get(name) !== 1);
+  if (wrong === undefined) return;
+  const problem = counts.has(wrong) ? `${quote(wrong)} ${counts.get(wrong)} times` : `no ${quote(wrong)}`;
+  throw new LabelmillError("RUN_SOURCE_COLUMNS", { source, problem, columns: listNames(present) });
+}
+
+/** Makes the item of a row, or the item that says why it fails. `word` is what a row is called: `line`, `row`. */
+export function itemOfRow(
+  row: TableRow,
+  columns: TableColumns,
+  { base, word }: { base: string; word: string },
+): SourceItem {
+  const { cells, ...at } = row;
+  if ("problem" in cells) return invalidItem(at, cells.shown, `${word} ${at.line}: ${cells.problem}`);
+  const { uriColumn, idColumn } = columns;
+  const [uriCell = null, ...others] = cells;
+  const id = idColumn === null ? undefined : (others.shift() ?? null);
+  const invalid = (problem: string) => invalidItem(at, uriCell ?? "", `${word} ${at.line}: ${problem}`);
+  if (uriCell === null || uriCell.trim() === "") return invalid(`column ${quote(uriColumn)} is empty`);
+  if (id === null || id === "") return invalid(`column ${quote(idColumn ?? "")} is empty`);
+  const unusable = cells.some((cell) => cell !== null && /[\0\p{Surrogate}]/u.test(cell));
+  if (unusable) return invalid("it holds a NUL character or half of a surrogate pair");
+  if (sizeOf(cells) > longestLineBytes)
+    return invalid(`its wanted columns are longer than ${longestLineBytes} characters`);
+  const read = readReference(Buffer.from(uriCell), base);
+  if ("problem" in read) return invalid(read.problem);
+  const kept = columns.keepColumns.flatMap((name, i) => (others[i] == null ? [] : [[name, others[i]] as const]));
+  const extra = columns.keepColumns.length === 0 ? {} : { extra: Object.fromEntries(kept) };
+  return { uri: read.uri, ...(id === undefined ? {} : { id }), ...at, ...extra };
+}
+
+/** A name from a stranger's file, fit for a terminal. */
+function quote(name: string): string {
+  return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
+}
+
+function listNames(names: readonly string[]): string {
+  const shown = names.slice(0, 20).map(quote).join(", ");
+  return names.length > 20 ? `${shown} and ${names.length - 20} more` : shown || "none";
+}
+
+function sizeOf(cells: readonly Cell[]): number {
+  let size = 0;
+  for (const cell of cells) size += cell?.length ?? 0;
+  return size;
+}
