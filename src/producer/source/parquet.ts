@@ -18,20 +18,26 @@ const largestFooterBytes = 2 ** 28;
 /** `path` is absolute. The resume token is the number of the next row, from 0. */
 export function openParquet(path: string, columns: TableColumns): Source {
   async function* rows(after: string | null): AsyncGenerator<TableRow> {
-    const file = await open(path);
+    let file: FileHandle | null = null;
     try {
-      const size = (await file.stat()).size;
-      const read: ReadRange = (start, end) => readRange(file, start, Math.min(end, size));
-      const metadata = await readMetadata(read, size);
-      requireColumns(path, columns, flatColumns(metadata));
-      yield* readRows(read, metadata, { wanted: wantedColumns(columns), from: Number(after ?? 0) });
+      file = await open(path);
+      yield* rowsOf(file, Number(after ?? 0));
     } catch (error) {
       if (error instanceof LabelmillError) throw error;
       throw new LabelmillError("RUN_SOURCE_UNREADABLE", { path, reason: messageOf(error) }, { cause: error });
     } finally {
-      await file.close();
+      await file?.close();
     }
   }
+
+  async function* rowsOf(file: FileHandle, from: number): AsyncGenerator<TableRow> {
+    const { size } = await file.stat();
+    const read: ReadRange = (start, end) => readRange(file, start, Math.min(end, size));
+    const metadata = await readMetadata(read, size);
+    requireColumns(path, columns, flatColumns(metadata));
+    yield* readRows(read, metadata, { wanted: wantedColumns(columns), from });
+  }
+
   return {
     async *items(after): AsyncGenerator<SourceItem> {
       const base = dirname(path);
