@@ -20,6 +20,9 @@ export interface RunIdentity {
   readonly exclude: readonly string[];
   readonly allFiles: boolean;
   readonly limit: number | null;
+  readonly sample: number | null;
+  readonly sampleSeed: number;
+  readonly dedupe: "none" | "uri";
   readonly uriColumn: string;
   readonly idColumn: string | null;
   readonly keepColumns: readonly string[];
@@ -57,6 +60,9 @@ const identitySchema = z.strictObject({
   exclude: z.array(z.string()),
   allFiles: z.boolean(),
   limit: positive.nullable(),
+  sample: positive.nullable(),
+  sampleSeed: z.int().min(0),
+  dedupe: z.enum(["none", "uri"]),
   uriColumn: z.string().min(1),
   idColumn: z.string().min(1).nullable(),
   keepColumns: z.array(z.string()),

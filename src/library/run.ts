@@ -61,7 +61,7 @@ const repairEveryMs = 5_000;
 const settleWithinMs = 1_000;
 
 /**
- * Labels every item of `sources` (directories, or `.txt` lists) into one dataset, and waits for it. The same call goes on
+ * Labels every item of `sources` (directories, globs, lists, tables, `-`) into one dataset, and waits for it. The same call goes on
  * where it was interrupted. Throws `LabelmillError`: OPTION_*, RUN_*, REDIS_*, STORAGE_*, MODEL_*, ENGINE_*.
  */
 export async function run(sources: string | readonly string[], given: RunOptions = {}): Promise<RunResult> {

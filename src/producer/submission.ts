@@ -23,11 +23,12 @@ export async function openSubmission(
   { cwd, stdin, model }: SourcePlace & { readonly model: PinnedModel },
 ): Promise<Submission> {
   const { include, exclude, allFiles, limit, chunkSize, topK, embedding, format } = options;
-  const { uriColumn, idColumn, keepColumns, inputFormat } = options;
+  const { uriColumn, idColumn, keepColumns, inputFormat, sample, sampleSeed, dedupe } = options;
   requireOut(args, options);
   const { source, names } = await openSources(args, options, { cwd, ...(stdin && { stdin }) });
   const columns = { uriColumn, idColumn, keepColumns, inputFormat };
-  const selection = { sources: names, include, exclude, allFiles, limit, ...columns };
+  const share = { limit, sample, sampleSeed, dedupe };
+  const selection = { sources: names, include, exclude, allFiles, ...share, ...columns };
   const { modelSha256, preprocessSha256, precision } = model;
   const pinned = { model: options.model, modelSha256, preprocessSha256, precision };
   const identity = { ...selection, chunkSize, ...pinned, topK, embedding, format };

@@ -104,6 +104,14 @@ export const errorTable = {
     "Could not read the source at {path}: {reason}",
     "A directory or list cannot be read by this user.",
   ),
+  RUN_SOURCE_CHANGED: failed(
+    "The sources have changed since this run's sample was drawn; start a new run with another --out",
+    "A sample is drawn again when a run goes on, and would not be the one whose first items are pinned.",
+  ),
+  RUN_DEDUPE_FULL: failed(
+    "More than {count} distinct uris, which is what --dedupe uri can hold; drop duplicates beforehand, or split the list",
+    "To know every uri exactly takes memory, and this is the bound of it: 2 GiB.",
+  ),
   RUN_IDENTITY: usage(
     "{out} holds run {runId}, made with {differences}; use the same values or another --out",
     "A run's identity is fixed when it is created: its source, model and row form cannot change half way.",

@@ -12,6 +12,7 @@ import { isGlob, openGlob, splitGlob } from "./glob.js";
 import { openJsonl } from "./jsonl.js";
 import { openList } from "./list.js";
 import { openParquet } from "./parquet.js";
+import { openSample } from "./sample.js";
 import type { Source, SourceItem, SourceOptions, TableColumns } from "./source.js";
 import { openStdin, type StandardInput } from "./stdin.js";
 import { openFileText, openStreamText, type Packing, type Text } from "./text.js";
@@ -39,7 +40,9 @@ export async function openSources(
   if (isRepeated) throw new LabelmillError("RUN_SOURCE_KIND", { source: stdinName, found: "stdin twice" });
   for (const arg of args) sources.push(await openSource(arg, options, place));
   const names = args.map((arg) => (arg === stdinName ? arg : resolve(place.cwd, arg)));
-  return { source: concatSources(sources), names };
+  const all = concatSources(sources);
+  const { sample, sampleSeed } = options;
+  return { source: sample === null ? all : openSample(all, { size: sample, seed: sampleSeed }), names };
 }
 
 async function openSource(arg: string, options: SourceOptions, { cwd, stdin }: SourcePlace): Promise<Source> {

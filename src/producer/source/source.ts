@@ -21,7 +21,7 @@ export interface SourceItem {
 export interface Source {
   /**
    * Items in stable order, after the one that `after` belongs to. Throws RUN_SOURCE_UNREADABLE, RUN_SOURCE_COLUMNS,
-   * RUN_SOURCE_CONTENT, and RUN_SOURCE_ONCE from one that cannot be read again.
+   * RUN_SOURCE_CONTENT, RUN_SOURCE_ONCE from one that cannot be read again, RUN_SOURCE_CHANGED from a sample.
    */
   items(after: string | null): AsyncIterable<SourceItem>;
   /** How many entries the passes so far did not take, by reason. */
@@ -47,4 +47,7 @@ export interface TableColumns {
 export interface SourceOptions extends Selection, TableColumns {
   /** Of stdin, and of files whose name does not tell; null: a list from stdin, and an error for files. */
   readonly inputFormat: InputFormat | null;
+  /** How many items to draw from all sources together; null: all. */
+  readonly sample: number | null;
+  readonly sampleSeed: number;
 }

@@ -3,6 +3,7 @@ import { execFile } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { gzipSync } from "node:zlib";
 import { openSources } from "../../../src/producer/source/open-source.js";
 import { resolveOptions } from "../../../src/shared/options.js";
 import { collect, useTempDir } from "../../support/temp-dir.js";
@@ -41,6 +42,36 @@ describe("producer/source/open-source", () => {
     for (const [i, { token }] of items.entries()) {
       assert.deepEqual(await collect(source.items(token)), items.slice(i + 1));
     }
+  });
+
+  it("tells lists and tables by the endings of their names, packed or not, and others by --input-format", async () => {
+    const files: Record<string, string | Buffer> = {
+      "a.txt": "/1\n",
+      "b.CSV": "uri\n/2\n",
+      "c.tsv.gz": gzipSync("n\turi\n1\t/3\n"),
+      "d.jsonl": '{"uri":"/4"}\n',
+      "e.ndjson.GZ": gzipSync('{"uri":"/5"}\n'),
+      f: "uri\n/6\n",
+      "g.dat.gz": gzipSync("uri\n/7\n"),
+    };
+    for (const [name, content] of Object.entries(files)) await writeFile(join(tempDir(), name), content);
+    const open = (flags: Record<string, unknown>) =>
+      openSources(Object.keys(files), resolveOptions({ flags }), { cwd: tempDir() });
+    const { source } = await open({ inputFormat: "csv" });
+    const items = await collect(source.items(null));
+    assert.deepEqual(
+      items.map(({ uri }) => uri),
+      ["/1", "/2", "/3", "/4", "/5", "/6", "/7"],
+    );
+    await assert.rejects(open({}), { code: "RUN_SOURCE_KIND", message: /`.*f` .* got another file/ });
+    await assert.rejects(openSources(["-", "-"], options, { cwd: tempDir() }), { code: "RUN_SOURCE_KIND" });
+  });
+
+  it("draws a sample of all sources together", async () => {
+    await makeSources();
+    const sampled = resolveOptions({ flags: { sample: 3, sampleSeed: 9 } });
+    const { source } = await openSources(["b", "list.TXT", "b"], sampled, { cwd: tempDir() });
+    assert.equal((await collect(source.items(null))).length, 3);
   });
 
   it("refuses what is not there, and what it cannot read as a source", async () => {
