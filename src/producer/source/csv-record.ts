@@ -14,7 +14,7 @@ export interface CsvRecord {
   readonly line: number;
   /** Of the line behind it. */
   readonly token: string;
-  readonly fields: readonly string[] | { readonly problem: string; readonly shown: string };
+  readonly fields: readonly string[] | { readonly problem: string };
 }
 
 /** Blank lines are no records; `onBlank` is told of each. */
@@ -82,8 +82,7 @@ function problemOf({ bytes }: Line, state: QuoteState): string {
 }
 
 function brokenRecord(line: Line, problem: string): CsvRecord {
-  const shown = line.bytes.subarray(0, 1024).toString("utf8");
-  return { line: line.number, token: tokenAfter(line), fields: { problem, shown } };
+  return { line: line.number, token: tokenAfter(line), fields: { problem } };
 }
 
 function wholeRecord(lines: readonly Line[], delimiter: string): CsvRecord {

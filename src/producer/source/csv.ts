@@ -2,7 +2,7 @@ import { LabelmillError } from "../../shared/errors.js";
 import { type CsvRecord, readRecords } from "./csv-record.js";
 import { firstLine, positionOf, readLines } from "./lines.js";
 import type { Source, TableColumns } from "./source.js";
-import { itemOfRow, requireColumns, type TableRow, wantedColumns } from "./table.js";
+import { itemOfRow, requireColumns, type TablePlace, type TableRow, wantedColumns } from "./table.js";
 import type { Text } from "./text.js";
 
 /**
@@ -11,6 +11,7 @@ import type { Text } from "./text.js";
  */
 export function openCsv(text: Text, delimiter: "," | "\t", columns: TableColumns): Source {
   const leftOut: Record<string, number> = {};
+  const place: TablePlace = { ...text, word: "line" };
   const onBlank = () => {
     leftOut["blank line"] = (leftOut["blank line"] ?? 0) + 1;
   };
@@ -24,7 +25,7 @@ export function openCsv(text: Text, delimiter: "," | "\t", columns: TableColumns
           requireColumns(text.name, columns, header);
           pick = pickerOf(header, columns);
         } else {
-          yield itemOfRow(pick(record), columns, { base: text.base, word: "line" });
+          yield itemOfRow(pick(record), columns, place);
         }
       }
     },
@@ -55,6 +56,6 @@ function pickerOf(header: readonly string[], columns: TableColumns): (record: Cs
     if ("problem" in fields) return { line, token, cells: fields };
     if (fields.length === header.length) return { line, token, cells: indexes.map((i) => fields[i] ?? null) };
     const problem = `it has ${fields.length} fields, and the header has ${header.length}`;
-    return { line, token, cells: { problem, shown: fields.join(" ").slice(0, 1024) } };
+    return { line, token, cells: { problem } };
   };
 }

@@ -5,7 +5,7 @@
 import { isUtf8 } from "node:buffer";
 import { isBlank, type Line, longestLineBytes, positionOf, readLines, tokenAfter } from "./lines.js";
 import type { Source, TableColumns } from "./source.js";
-import { type Cell, itemOfRow, requireColumns, type TableRow, wantedColumns } from "./table.js";
+import { type Cell, itemOfRow, requireColumns, type TablePlace, type TableRow, wantedColumns } from "./table.js";
 import type { Text } from "./text.js";
 
 /** How many lines stand for the header that JSONL lacks. */
@@ -14,7 +14,7 @@ const headerLines = 100;
 /** The resume token is "offset of the next line, its number". */
 export function openJsonl(text: Text, columns: TableColumns): Source {
   const leftOut: Record<string, number> = {};
-  const wanted = wantedColumns(columns);
+  const place: TablePlace = { ...text, word: "line" };
 
   async function* lines(after: string | null): AsyncGenerator<Line> {
     const start = positionOf(after);
@@ -41,8 +41,7 @@ export function openJsonl(text: Text, columns: TableColumns): Source {
 
   return {
     async *items(after) {
-      for await (const line of checkedLines(after))
-        yield itemOfRow(rowOf(line, wanted), columns, { base: text.base, word: "line" });
+      for await (const line of checkedLines(after)) yield itemOfRow(rowOf(line, columns), columns, place);
     },
     leftOut: () => leftOut,
     // As for a list: a table names its files one by one.
@@ -56,12 +55,14 @@ function requireKeys(name: string, columns: TableColumns, lines: readonly Line[]
   if (keys.size > 0) requireColumns(name, columns, [...keys]);
 }
 
-function rowOf(line: Line, wanted: readonly string[]): TableRow {
+function rowOf(line: Line, columns: TableColumns): TableRow {
   const at = { line: line.number, token: tokenAfter(line) };
-  const shown = line.bytes.subarray(0, 1024).toString("utf8");
   const parsed = parseLine(line);
-  if ("problem" in parsed) return { ...at, cells: { problem: parsed.problem, shown } };
-  return { ...at, cells: wanted.map((name) => cellOf(parsed.get(name))) };
+  if ("problem" in parsed) return { ...at, cells: parsed };
+  const { uriColumn, idColumn } = columns;
+  const odd = [uriColumn, idColumn].find((name) => name !== null && typeof (parsed.get(name) ?? "") === "object");
+  if (odd != null) return { ...at, cells: { problem: `its ${JSON.stringify(odd)} is an object or a list` } };
+  return { ...at, cells: wantedColumns(columns).map((name) => cellOf(parsed.get(name))) };
 }
 
 type Parsed = ReadonlyMap<string, unknown> | { readonly problem: string };

@@ -5,6 +5,7 @@
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { dirname } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { type FileMetaData, parquetMetadataAsync, parquetSchema, type RowGroup } from "hyparquet";
 import type { DecodedArray } from "hyparquet/src/types.js";
 import { LabelmillError, messageOf } from "../../shared/errors.js";
@@ -40,8 +41,8 @@ export function openParquet(path: string, columns: TableColumns): Source {
 
   return {
     async *items(after): AsyncGenerator<SourceItem> {
-      const base = dirname(path);
-      for await (const row of rows(after)) yield itemOfRow(row, columns, { base, word: "row" });
+      const place = { name: path, base: dirname(path), word: "row" };
+      for await (const row of rows(after)) yield itemOfRow(row, columns, place);
     },
     leftOut: () => ({}),
     // As for a list: a table names its files one by one.
@@ -95,7 +96,9 @@ async function* readGroup(
       cells.push(typeof cell === "string" ? cell : null);
     }
     const at = { line: first + row + 1, token: String(first + row + 1) };
-    yield { ...at, cells: problem === null ? cells : { problem, shown: cells[0] ?? "" } };
+    yield { ...at, cells: problem === null ? cells : { problem } };
+    // A page may hold millions of rows; nothing of them waits for the disk, and this process may hold locks.
+    if (row % 4096 === 0) await setImmediate();
   }
 }
 
@@ -137,7 +140,11 @@ async function readMetadata(read: ReadRange, size: number): Promise<FileMetaData
     const bytes = await read(start, to);
     return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
   };
-  return parquetMetadataAsync({ byteLength: size, slice }, { initialFetchSize: length + 8, geoparquet: false });
+  try {
+    return await parquetMetadataAsync({ byteLength: size, slice }, { initialFetchSize: length + 8, geoparquet: false });
+  } catch (error) {
+    throw new Error(`its footer is damaged: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 async function readRange(file: FileHandle, start: number, end: number): Promise<Uint8Array> {

@@ -16,7 +16,14 @@ export interface TableRow {
   readonly line: number;
   readonly token: string;
   /** One for each wanted column, in the order of `wantedColumns`, or why they cannot be read. */
-  readonly cells: readonly Cell[] | { readonly problem: string; readonly shown: string };
+  readonly cells: readonly Cell[] | { readonly problem: string };
+}
+
+/** What a table is called, where its relative paths start, and what it calls a row: `line`, `row`. */
+export interface TablePlace {
+  readonly name: string;
+  readonly base: string;
+  readonly word: string;
 }
 
 /** The columns to read: the uri's, the id's if there is one, the kept ones. */
@@ -34,19 +41,20 @@ export function requireColumns(source: string, columns: TableColumns, present: r
   throw new LabelmillError("RUN_SOURCE_COLUMNS", { source, problem, columns: listNames(present) });
 }
 
-/** Makes the item of a row, or the item that says why it fails. `word` is what a row is called: `line`, `row`. */
-export function itemOfRow(
-  row: TableRow,
-  columns: TableColumns,
-  { base, word }: { base: string; word: string },
-): SourceItem {
+/**
+ * Makes the item of a row, or the item that says why it fails. A row that shows no uri is named by its place, as
+ * `table.csv#line=7`: the whole row may hold what nobody is to see, like a signed uri in another column.
+ */
+export function itemOfRow(row: TableRow, columns: TableColumns, { name, base, word }: TablePlace): SourceItem {
   const { cells, ...at } = row;
-  if ("problem" in cells) return invalidItem(at, cells.shown, `${word} ${at.line}: ${cells.problem}`);
+  const fail = (problem: string, shown: string | null) =>
+    invalidItem(at, shown || `${name}#${word}=${at.line}`, `${word} ${at.line}: ${problem}`);
+  if ("problem" in cells) return fail(cells.problem, null);
   const { uriColumn, idColumn } = columns;
   const [uriCell = null, ...others] = cells;
   const id = idColumn === null ? undefined : (others.shift() ?? null);
-  const invalid = (problem: string) => invalidItem(at, uriCell ?? "", `${word} ${at.line}: ${problem}`);
-  if (uriCell === null || uriCell.trim() === "") return invalid(`column ${quote(uriColumn)} is empty`);
+  const invalid = (problem: string) => fail(problem, uriCell);
+  if (uriCell === null || uriCell.trim() === "") return fail(`column ${quote(uriColumn)} is empty`, null);
   if (id === null || id === "") return invalid(`column ${quote(idColumn ?? "")} is empty`);
   const unusable = cells.some((cell) => cell !== null && /[\0\p{Surrogate}]/u.test(cell));
   if (unusable) return invalid("it holds a NUL character or half of a surrogate pair");
@@ -54,7 +62,7 @@ export function itemOfRow(
     return invalid(`its wanted columns are longer than ${longestLineBytes} characters`);
   const read = readReference(Buffer.from(uriCell), base);
   if ("problem" in read) return invalid(read.problem);
-  const kept = columns.keepColumns.flatMap((name, i) => (others[i] == null ? [] : [[name, others[i]] as const]));
+  const kept = columns.keepColumns.flatMap((column, i) => (others[i] == null ? [] : [[column, others[i]] as const]));
   const extra = columns.keepColumns.length === 0 ? {} : { extra: Object.fromEntries(kept) };
   return { uri: read.uri, ...(id === undefined ? {} : { id }), ...at, ...extra };
 }

@@ -3,6 +3,7 @@
  * one block (128 KiB at most, where a few bytes could otherwise become gigabytes at once), and so that the window that a
  * frame claims is checked before fzstd allocates it. Called by `text` only.
  */
+import { setImmediate } from "node:timers/promises";
 import { Decompress } from "fzstd";
 
 /** What fzstd can look back; zstd itself needs more only above level 19, or with `--long`. */
@@ -46,6 +47,8 @@ async function* readFrame(input: Bytes): AsyncGenerator<Buffer> {
     const tail = isLast && frame.hasChecksum ? 4 : 0;
     decoder.push(await input.take(3 + (type === rleBlock ? 1 : size) + tail), isLast);
     for (const data of out.splice(0)) yield Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+    // Thousands of blocks may lie in what was read at once, and this process may hold locks.
+    await setImmediate();
   }
 }
 

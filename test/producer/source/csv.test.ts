@@ -74,7 +74,8 @@ describe("producer/source/csv", () => {
     assert.match(reason(9), /line 11: expected a file: uri/);
     for (const i of [0, 6, 10, 11]) assert.equal(reason(i), "ok");
     assert.equal(items[10]?.uri, '/a"b');
-    assert.equal(items[5]?.uri, '/open,"never closed');
+    assert.equal(items[5]?.uri, "/t/table#line=7");
+    assert.equal(items[9]?.uri, "file:relative");
     for (const { uri } of items) assert.ok(uri.length <= 1024);
   });
 

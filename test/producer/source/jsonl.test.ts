@@ -37,6 +37,7 @@ describe("producer/source/jsonl", () => {
       "[1]",
       "null",
       '{"uri":null}',
+      '{"uri":["/x"]}',
       '{"url":"/x"}',
       '{"uri":"/a\\u0000b"}',
       '{"uri":"/\\ud800"}',
@@ -46,14 +47,16 @@ describe("producer/source/jsonl", () => {
     const items = await itemsOf(lines.join("\n"));
     assert.deepEqual(
       items.map(({ line, failure }) => [line, failure?.code ?? "ok"]),
-      lines.map((_, i) => [i + 1, i === 0 || i === 9 ? "ok" : "ITEM_INVALID"]),
+      lines.map((_, i) => [i + 1, i === 0 || i === 10 ? "ok" : "ITEM_INVALID"]),
     );
     const messages = items.map(({ failure }) => failure?.message ?? "");
     assert.match(messages[1] ?? "", /line 2: it is not JSON/);
     assert.match(messages[2] ?? "", /line 3: it is no JSON object/);
-    assert.match(messages[5] ?? "", /line 6: column "uri" is empty/);
-    assert.match(messages[7] ?? "", /surrogate/);
-    assert.match(messages[8] ?? "", /longer than 65536/);
+    assert.match(messages[5] ?? "", /line 6: its "uri" is an object or a list/);
+    assert.match(messages[6] ?? "", /line 7: column "uri" is empty/);
+    assert.equal(items[5]?.uri, "/t/table#line=6");
+    assert.match(messages[8] ?? "", /surrogate/);
+    assert.match(messages[9] ?? "", /longer than 65536/);
   });
 
   it("fails a line that is not UTF-8", async () => {
