@@ -42,29 +42,35 @@ export function requireColumns(source: string, columns: TableColumns, present: r
 }
 
 /**
- * Makes the item of a row, or the item that says why it fails. A row that shows no uri is named by its place, as
- * `table.csv#line=7`: the whole row may hold what nobody is to see, like a signed uri in another column.
+ * Makes the item of a row, or the item that says why it fails, with what is known of it. A row that shows no uri is named
+ * by its place, as `table.csv#line=7`: the row may hold what nobody is to see, like a signed uri in another column.
  */
 export function itemOfRow(row: TableRow, columns: TableColumns, { name, base, word }: TablePlace): SourceItem {
   const { cells, ...at } = row;
-  const fail = (problem: string, shown: string | null) =>
-    invalidItem(at, shown || `${name}#${word}=${at.line}`, `${word} ${at.line}: ${problem}`);
-  if ("problem" in cells) return fail(cells.problem, null);
-  const { uriColumn, idColumn } = columns;
-  const [uriCell = null, ...others] = cells;
-  const id = idColumn === null ? undefined : (others.shift() ?? null);
-  const invalid = (problem: string) => fail(problem, uriCell);
-  if (uriCell === null || uriCell.trim() === "") return fail(`column ${quote(uriColumn)} is empty`, null);
-  if (id === null || id === "") return invalid(`column ${quote(idColumn ?? "")} is empty`);
-  const unusable = cells.some((cell) => cell !== null && /[\0\p{Surrogate}]/u.test(cell));
-  if (unusable) return invalid("it holds a NUL character or half of a surrogate pair");
+  const placeName = `${name}#${word}=${at.line}`;
+  const fail = (problem: string, shown = placeName) => invalidItem(at, shown, `${word} ${at.line}: ${problem}`);
+  if ("problem" in cells) return fail(cells.problem);
   if (sizeOf(cells) > longestLineBytes)
-    return invalid(`its wanted columns are longer than ${longestLineBytes} characters`);
-  const read = readReference(Buffer.from(uriCell), base);
-  if ("problem" in read) return invalid(read.problem);
-  const kept = columns.keepColumns.flatMap((column, i) => (others[i] == null ? [] : [[column, others[i]] as const]));
-  const extra = columns.keepColumns.length === 0 ? {} : { extra: Object.fromEntries(kept) };
-  return { uri: read.uri, ...(id === undefined ? {} : { id }), ...at, ...extra };
+    return fail(`its wanted columns are longer than ${longestLineBytes} characters`);
+  if (cells.some((cell) => cell !== null && /[\0\p{Surrogate}]/u.test(cell)))
+    return fail("it holds a NUL character or half of a surrogate pair");
+  const { uri, id, extra } = nameCells(cells, columns);
+  const known = { ...(id && { id }), ...(extra && { extra }) };
+  if (uri.trim() === "") return { ...fail(`column ${quote(columns.uriColumn)} is empty`), ...known };
+  if (id === "") return { ...fail(`column ${quote(columns.idColumn ?? "")} is empty`, uri), ...known };
+  const read = readReference(Buffer.from(uri), base);
+  return "uri" in read ? { uri: read.uri, ...known, ...at } : { ...fail(read.problem, uri), ...known };
+}
+
+/** What the cells are. An absent id is undefined where there is no column for it, and empty where there is. */
+function nameCells(cells: readonly Cell[], { idColumn, keepColumns }: TableColumns) {
+  const kept = cells.slice(idColumn === null ? 1 : 2);
+  const entries = keepColumns.flatMap((column, i) => (kept[i] == null ? [] : [[column, kept[i]] as const]));
+  return {
+    uri: cells[0] ?? "",
+    id: idColumn === null ? undefined : (cells[1] ?? ""),
+    extra: keepColumns.length === 0 ? undefined : Object.fromEntries(entries),
+  };
 }
 
 /** A name from a stranger's file, fit for a terminal. */

@@ -45,7 +45,7 @@ export function openFileText(path: string, packing: Packing, base: string): Text
   };
 }
 
-/** A stream that can be read once, from its start; `open-stdin` keeps that rule. */
+/** A stream that can be read once, from its start; `stdin` keeps that rule. */
 export function openStreamText(name: string, stream: AsyncIterable<Buffer>, base: string): Text {
   return {
     name,

@@ -84,6 +84,18 @@ describe("producer/source/csv", () => {
     const items = await itemsOf(bytes, withAll);
     assert.match(items[0]?.failure?.message ?? "", /line 2: it is not UTF-8/);
     assert.match(items[1]?.failure?.message ?? "", /line 3: column "id" is empty/);
+    assert.equal(items[1]?.uri, "/x");
+  });
+
+  it("keeps the id and the columns of a row that fails, where they can be read", async () => {
+    const items = await itemsOf("uri,id,a,b\n,x,1,2\nfile:y,z,3,4\n", withAll);
+    assert.deepEqual(
+      items.map(({ uri, id, extra }) => [uri, id, extra]),
+      [
+        ["/t/table#line=2", "x", { a: "1", b: "2" }],
+        ["file:y", "z", { a: "3", b: "4" }],
+      ],
+    );
   });
 
   it("reads the lines behind a quoted field that is too long as rows of their own", async () => {
