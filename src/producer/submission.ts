@@ -43,7 +43,9 @@ function requireOut(args: readonly string[], { out }: ResolvedOptions): void {
 }
 
 function defaultOut(identity: RunIdentity): string {
-  const first = identity.sources[0] ?? "";
-  const name = basename(first, extname(first)) || "root";
+  // The last part of the first source that is left without wildcards: `photos` of `photos/**/*.jpg`.
+  const plain = (part: string) => basename(part, extname(part)).replaceAll(/[*?[\]{}()!@+|\\]/g, "");
+  const parts = (identity.sources[0] ?? "").split("/").map(plain);
+  const name = parts.findLast((part) => part !== "") ?? "root";
   return join("labelmill-out", `${name}-${identityHash(identity).slice(0, 8)}`);
 }
