@@ -63,7 +63,7 @@ describe("e2e/sources", function () {
         ["/photos/a.jpg", undefined, undefined, undefined],
         ["/photos/b.jpg", undefined, undefined, undefined],
         ["/csv/1.jpg", 2, "cat", undefined],
-        ["/table.csv.gz#line=3", 3, undefined, "ITEM_INVALID"],
+        ["/table.csv.gz#line=3", 3, "dog", "ITEM_INVALID"],
         ["/stdin/1.jpg", 1, undefined, undefined],
         ["/stdin/2.jpg", 3, undefined, undefined],
         ["/photos/c.png", 1, "x", undefined],
