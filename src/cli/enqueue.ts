@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { type EnqueueResult, enqueue } from "../library/enqueue.js";
-import { addFlags, resolveFlags } from "./flags.js";
+import { addFlags, resolveFlags, sourceHelp } from "./flags.js";
 import { openTerminal } from "./terminal.js";
 
 /** `labelmill enqueue`. */
@@ -8,7 +8,7 @@ export function registerEnqueue(program: Command): void {
   const command = program
     .command("enqueue")
     .description("pin and queue the sources for workers elsewhere; exits when all is queued")
-    .argument("<source...>", "directories, or .txt lists with one path a line")
+    .argument("<source...>", sourceHelp)
     .option("--json", "print what was queued as one JSON object on stdout")
     .addHelpText(
       "after",

@@ -7,6 +7,10 @@ import type { CommandName, OptionSpec } from "../shared/option-spec.js";
 import { optionTable } from "../shared/option-table.js";
 import { envNameOf, optionNames, type ResolvedOptions, resolveOptions } from "../shared/options.js";
 
+/** What `run` and `enqueue` take. */
+export const sourceHelp =
+  "directories, globs, lists (.txt), tables (.csv, .tsv, .jsonl, .parquet), texts also as .gz or .zst, - for stdin";
+
 const configNames = ["labelmill.config.json", "labelmill.config.yaml", "labelmill.config.yml"];
 
 /** Adds the options of the table that `name` takes. They get no default here: the layers below decide it. */

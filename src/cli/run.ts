@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { type RunResult, type RunStart, run } from "../library/run.js";
-import { addFlags, resolveFlags } from "./flags.js";
+import { addFlags, resolveFlags, sourceHelp } from "./flags.js";
 import { describeFailures, describeSeconds, openProgress } from "./progress.js";
 import { openPullProgress } from "./pull-progress.js";
 import { exitWithFailures, openTerminal } from "./terminal.js";
@@ -9,6 +9,8 @@ const examples = `
 Examples:
   labelmill run photos                      every image below photos/, into ./labelmill-out/photos-<id>
   labelmill run list.txt --out labels       one path a line
+  labelmill run '2026/**/*.jpg' more.csv    any mix of sources; tables have the column --uri-column
+  find . -name '*.png' | labelmill run - --out labels
   labelmill run photos --format jsonl --embedding none --json
 
 The same command goes on where it was interrupted, and does nothing once the run is complete.
@@ -19,7 +21,7 @@ export function registerRun(program: Command): void {
   const command = program
     .command("run")
     .description("label every image of the sources: enqueue, work, and wait for the dataset")
-    .argument("<source...>", "directories, or .txt lists with one path a line")
+    .argument("<source...>", sourceHelp)
     .option("--json", "print the summary as one JSON object on stdout")
     .addHelpText("after", examples);
   addFlags(command, "run").action(async (sources: string[], { json, ...flags }: Record<string, unknown>) => {

@@ -6,6 +6,7 @@
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { z } from "zod";
 import { LabelmillError, messageOf } from "../shared/errors.js";
+import { type InputFormat, inputFormats } from "../shared/input-formats.js";
 import { type Precision, precisions } from "../shared/precision.js";
 import { type PartFormat, runHeadPath } from "./layout.js";
 import { corrupt, describeIssues, encodeRecord } from "./record-file.js";
@@ -19,6 +20,13 @@ export interface RunIdentity {
   readonly exclude: readonly string[];
   readonly allFiles: boolean;
   readonly limit: number | null;
+  readonly sample: number | null;
+  readonly sampleSeed: number;
+  readonly dedupe: "none" | "uri";
+  readonly uriColumn: string;
+  readonly idColumn: string | null;
+  readonly keepColumns: readonly string[];
+  readonly inputFormat: InputFormat | null;
   /** Items of a chunk, so rows of a part. */
   readonly chunkSize: number;
   readonly model: string;
@@ -52,6 +60,13 @@ const identitySchema = z.strictObject({
   exclude: z.array(z.string()),
   allFiles: z.boolean(),
   limit: positive.nullable(),
+  sample: positive.nullable(),
+  sampleSeed: z.int().min(0),
+  dedupe: z.enum(["none", "uri"]),
+  uriColumn: z.string().min(1),
+  idColumn: z.string().min(1).nullable(),
+  keepColumns: z.array(z.string()),
+  inputFormat: z.enum(inputFormats).nullable(),
   chunkSize: positive,
   model: z.string().min(1),
   modelSha256: sha256,

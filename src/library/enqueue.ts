@@ -2,12 +2,12 @@ import type { Sealed } from "../dataset/items.js";
 import { createRunHead } from "../dataset/run-head.js";
 import { openRunStorage } from "../dataset/run-storage.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
-import { type EnqueueContext, enqueueRun, registerRun, requireItems } from "../producer/enqueue.js";
-import { openSubmission } from "../producer/submission.js";
+import { type EnqueueContext, enqueueRun, registerRun } from "../producer/enqueue.js";
 import { createOutages } from "../shared/outages.js";
 import { describeModel } from "../worker/model/describe-model.js";
 import { type CallContext, type CallOptions, interruption, resolveCall } from "./context.js";
 import { findFinished } from "./finished.js";
+import { openCall, requireItemsOnce } from "./open-call.js";
 import { requireRedis } from "./run-redis.js";
 
 export interface EnqueueOptions extends CallOptions {
@@ -47,7 +47,7 @@ async function enqueueIn(
 ): Promise<EnqueueResult> {
   const { options, places } = context;
   const model = await describeModel(places.cacheDir, options.model, options.precision);
-  const submission = await openSubmission(sources, options, { cwd: places.cwd, model });
+  const submission = await openCall(context, sources, model);
   const { source, identity } = submission;
   const place = openStorage(submission.out);
   const finished = await findFinished(place, identity);
@@ -61,7 +61,7 @@ async function enqueueIn(
       wasComplete: true,
     };
   }
-  await requireItems(source, sources.join(", "));
+  await requireItemsOnce(context, submission, place, sources.join(", "));
   const { redis, close } = await requireRedis(context);
   try {
     const { head } = await createRunHead(place, identity);

@@ -5,6 +5,7 @@
  */
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 
 export interface Places {
   readonly cwd: string;
@@ -18,6 +19,8 @@ export interface Places {
   /** What GPU drivers and their loaders read; see `driverVariables`. */
   readonly driverEnv: Readonly<Record<string, string>>;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Standard input, for a source that is `-`. */
+  openStdin(): Readable;
 }
 
 /** Of the Vulkan loader (its docs, LoaderInterfaceArchitecture), of CUDA, and of the dynamic linker. None holds a secret. */
@@ -44,5 +47,6 @@ export function findPlaces(cacheDir: string | null = null): Places {
       driverVariables.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])),
     ),
     env,
+    openStdin: () => process.stdin,
   };
 }

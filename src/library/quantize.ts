@@ -23,8 +23,7 @@ export async function quantize(source: string, given: CallOptions = {}): Promise
 
 async function quantizeIn(context: CallContext, source: string): Promise<CalibrationReport> {
   const { options, places, log, signal } = context;
-  const { include, exclude, allFiles } = options;
-  const { source: images } = await openSources([source], places.cwd, { include, exclude, allFiles });
+  const { source: images } = await openSources([source], options, { cwd: places.cwd });
   await requireItems(images, source);
   await ensureModel(context);
   return calibrateModel({

@@ -10,8 +10,8 @@ import { openRunStorage } from "../dataset/run-storage.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import { readSummary, type Summary } from "../dataset/summary.js";
-import { enqueueRun, registerRun, requeueLostChunks, requireItems } from "../producer/enqueue.js";
-import { openSubmission, type Submission } from "../producer/submission.js";
+import { enqueueRun, registerRun, requeueLostChunks } from "../producer/enqueue.js";
+import type { Submission } from "../producer/submission.js";
 import { isCode } from "../shared/errors.js";
 import { createOutages, type Outages } from "../shared/outages.js";
 import { type RunRecord, requireRun } from "../shared/run-record.js";
@@ -21,6 +21,7 @@ import { startWorker, type Worker } from "../worker/start.js";
 import { type CallContext, type CallOptions, interruption, resolveCall } from "./context.js";
 import { ensureModel } from "./ensure-model.js";
 import { findFinished } from "./finished.js";
+import { openCall, requireItemsOnce } from "./open-call.js";
 import { prepareRedis, type RunRedis } from "./run-redis.js";
 
 export interface RunProgress {
@@ -63,7 +64,7 @@ const repairEveryMs = 5_000;
 const settleWithinMs = 1_000;
 
 /**
- * Labels every item of `sources` (directories, or `.txt` lists) into one dataset, and waits for it. The same call goes on
+ * Labels every item of `sources` (directories, globs, lists, tables, `-`) into one dataset, and waits for it. The same call goes on
  * where it was interrupted. Throws `LabelmillError`: OPTION_*, RUN_*, REDIS_*, STORAGE_*, MODEL_*, ENGINE_*.
  */
 export async function run(sources: string | readonly string[], given: RunOptions = {}): Promise<RunResult> {
@@ -83,11 +84,11 @@ async function runIn(
 ): Promise<RunResult> {
   const { options, places } = context;
   const model = await describeModel(places.cacheDir, options.model, options.precision);
-  const submission = await openSubmission(sources, options, { cwd: places.cwd, model });
+  const submission = await openCall(context, sources, model);
   const place = openStorage(submission.out);
   const finished = await findFinished(place, submission.identity);
   if (finished !== null) return { summary: finished, wasComplete: true };
-  await requireItems(submission.source, sources.join(", "));
+  await requireItemsOnce(context, submission, place, sources.join(", "));
   await ensureModel(context);
   const openRedis = await prepareRedis(context);
   const { head } = await createRunHead(place, submission.identity);

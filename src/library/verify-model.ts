@@ -127,9 +127,9 @@ async function readImages(
   sources: readonly string[],
   { options, places, log, signal }: CallContext,
 ): Promise<{ images: Uint8Array[]; skipped: number }> {
-  const { include, exclude, allFiles, maxItemBytes } = options;
+  const { maxItemBytes } = options;
   const given = sources.length > 0 ? sources : [examplePhotos];
-  const { source } = await openSources(given, places.cwd, { include, exclude, allFiles });
+  const { source } = await openSources(given, options, { cwd: places.cwd });
   const fetcher = await openFetcher({ allowRoots: source.roots, maxItemBytes });
   const limit = options.limit ?? usualLimit;
   const images: Uint8Array[] = [];

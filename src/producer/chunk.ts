@@ -8,9 +8,12 @@ export interface ListPosition {
   readonly item: number;
 }
 
+/** Text of a segment beyond which no further chunk is added to it, in characters: rows of tables may be long. */
+const fullSegmentChars = 2 ** 24;
+
 /**
- * Cuts items into segments of 1, 2, 4, … 64 chunks, numbered from `start`. Every chunk but the list's last holds
- * `chunkSize` items. Holds one segment in memory.
+ * Cuts items into segments of 1, 2, 4, … 64 chunks, fewer where they are long, numbered from `start`. Every chunk but the
+ * list's last holds `chunkSize` items. Holds one segment in memory.
  */
 export async function* cutSegments(
   items: AsyncIterable<SourceItem>,
@@ -19,6 +22,7 @@ export async function* cutSegments(
 ): AsyncGenerator<Segment> {
   let position = start;
   let pinned: PinnedItem[] = [];
+  let chars = 0;
   let resumeToken: string | null = null;
   const cut = (): Segment => {
     const { segment, chunk: firstChunk, item: firstItem } = position;
@@ -26,14 +30,22 @@ export async function* cutSegments(
     const cutSegment = { segment, firstChunk, chunks, firstItem, chunkSize, items: pinned, resumeToken };
     position = { segment: segment + 1, chunk: firstChunk + chunks, item: firstItem + pinned.length };
     pinned = [];
+    chars = 0;
     return cutSegment;
   };
   for await (const { token, ...item } of items) {
-    pinned.push({ index: position.item + pinned.length, id: itemIdOf(item.uri), ...item });
+    pinned.push({ index: position.item + pinned.length, ...item, id: item.id ?? itemIdOf(item.uri) });
+    chars += charsOf(item);
     resumeToken = token;
-    if (pinned.length === segmentChunks(position.segment) * chunkSize) yield cut();
+    const chunks = pinned.length / chunkSize;
+    const isFull = chars >= fullSegmentChars && Number.isInteger(chunks);
+    if (isFull || chunks === segmentChunks(position.segment)) yield cut();
   }
   if (pinned.length > 0) yield cut();
+}
+
+function charsOf({ uri, extra = {} }: Pick<SourceItem, "uri" | "extra">): number {
+  return Object.values(extra).reduce((sum, value) => sum + value.length, uri.length);
 }
 
 /** The position behind a segment. */

@@ -21,6 +21,7 @@ import type { Redis } from "../shared/redis.js";
 import { countedChunks, createRun, forgetRun, growRun, readRun, sealRun } from "../shared/run-record.js";
 import { cutSegments, type ListPosition, positionAfter } from "./chunk.js";
 import { isQueueEmpty, queueChunks } from "./chunk-queue.js";
+import { createSeenUris, type SeenUris } from "./seen-uris.js";
 import type { Source, SourceItem } from "./source/source.js";
 
 export interface EnqueueContext {
@@ -74,6 +75,11 @@ export async function requeueLostChunks(context: Pick<EnqueueContext, "head" | "
   return queued;
 }
 
+/** Whether the list of the run in `storage` is whole; then its source is not needed any more. */
+export async function isListPinned(storage: Storage): Promise<boolean> {
+  return (await readSealed(storage)) !== null;
+}
+
 /** Throws RUN_SOURCE_EMPTY where the source has no item; called before anything is written. */
 export async function requireItems(source: Source, name: string): Promise<void> {
   for await (const _ of source.items(null)) return;
@@ -106,13 +112,12 @@ async function pinRest(
   start: ListPosition,
   resumeToken: string | null,
 ): Promise<Sealed | null> {
-  const { limit, chunkSize } = head.identity;
+  const { limit, chunkSize, dedupe } = head.identity;
   const before = { ...source.leftOut() };
-  const items = takeItems(
-    source.items(resumeToken),
-    limit === null ? Number.POSITIVE_INFINITY : limit - start.item,
-    signal,
-  );
+  const duplicates = { "duplicate uri": 0 };
+  const given = source.items(resumeToken);
+  const wanted = dedupe === "none" ? given : dropSeen(given, await pinnedUris(storage, start.segment), duplicates);
+  const items = takeItems(wanted, limit === null ? Number.POSITIVE_INFINITY : limit - start.item, signal);
   let position = start;
   for await (const segment of cutSegments(items, start, chunkSize)) {
     const { sha256, created } = await outages.outlast(() => pinSegment(storage, segment), signal);
@@ -122,8 +127,30 @@ async function pinRest(
     onPinned?.({ items: position.item, chunks: position.chunk });
   }
   const totals = { segments: position.segment, chunks: position.chunk, items: position.item };
-  const leftOut = countsSince(before, source.leftOut());
+  const leftOut = countsSince(before, { ...source.leftOut(), ...duplicates });
   return outages.outlast(() => sealItems(storage, { ...totals, leftOut }), signal);
+}
+
+/** The uris of the segments before number `end`: what an interrupted pass has kept. */
+async function pinnedUris(storage: Storage, end: number): Promise<SeenUris> {
+  const seen = createSeenUris();
+  for (let n = 0; n < end; n += 1) {
+    for (const { uri, failure } of (await readSegment(storage, n))?.items ?? [])
+      if (failure === undefined) seen.add(uri);
+  }
+  return seen;
+}
+
+/** Bad lines are no duplicates of each other: each is a row with its line. */
+async function* dropSeen(
+  items: AsyncIterable<SourceItem>,
+  seen: SeenUris,
+  dropped: { "duplicate uri": number },
+): AsyncGenerator<SourceItem> {
+  for await (const item of items) {
+    if (item.failure !== undefined || seen.add(item.uri)) yield item;
+    else dropped["duplicate uri"] += 1;
+  }
 }
 
 /** What this pass left out; the passes before it went over the same entries. */

@@ -1,7 +1,8 @@
 import { basename, extname, join, resolve } from "node:path";
 import { identityHash, type RunIdentity } from "../dataset/run-head.js";
+import { LabelmillError } from "../shared/errors.js";
 import type { ResolvedOptions } from "../shared/options.js";
-import { openSources } from "./source/open-source.js";
+import { openSources, type SourcePlace, stdinName } from "./source/open-source.js";
 import type { Source } from "./source/source.js";
 
 /** What a run pins of its model. */
@@ -19,19 +20,32 @@ export interface Submission {
 export async function openSubmission(
   args: readonly string[],
   options: ResolvedOptions,
-  { cwd, model }: { cwd: string; model: PinnedModel },
+  { cwd, stdin, model }: SourcePlace & { readonly model: PinnedModel },
 ): Promise<Submission> {
   const { include, exclude, allFiles, limit, chunkSize, topK, embedding, format } = options;
-  const { source, names } = await openSources(args, cwd, { include, exclude, allFiles });
-  const selection = { sources: names, include, exclude, allFiles, limit };
+  const { uriColumn, idColumn, keepColumns, inputFormat, sample, sampleSeed, dedupe } = options;
+  requireOut(args, options);
+  const { source, names } = await openSources(args, options, { cwd, ...(stdin && { stdin }) });
+  const columns = { uriColumn, idColumn, keepColumns, inputFormat };
+  const share = { limit, sample, sampleSeed, dedupe };
+  const selection = { sources: names, include, exclude, allFiles, ...share, ...columns };
   const { modelSha256, preprocessSha256, precision } = model;
   const pinned = { model: options.model, modelSha256, preprocessSha256, precision };
   const identity = { ...selection, chunkSize, ...pinned, topK, embedding, format };
   return { source, identity, out: resolve(cwd, options.out ?? defaultOut(identity)) };
 }
 
+/** What came from stdin is not known by its name: the same command may mean another list. */
+function requireOut(args: readonly string[], { out }: ResolvedOptions): void {
+  if (out !== null || !args.includes(stdinName)) return;
+  const expected = "a directory where the source is stdin (`-`), since the same command may mean another list";
+  throw new LabelmillError("OPTION_INVALID", { option: "out", expected, value: "null", from: "default" });
+}
+
 function defaultOut(identity: RunIdentity): string {
-  const first = identity.sources[0] ?? "";
-  const name = basename(first, extname(first)) || "root";
+  // The last part of the first source that is left without wildcards: `photos` of `photos/**/*.jpg`.
+  const plain = (part: string) => basename(part, extname(part)).replaceAll(/[*?[\]{}()!@+|\\]/g, "");
+  const parts = (identity.sources[0] ?? "").split("/").map(plain);
+  const name = parts.findLast((part) => part !== "") ?? "root";
   return join("labelmill-out", `${name}-${identityHash(identity).slice(0, 8)}`);
 }

@@ -81,12 +81,24 @@ export const errorTable = {
   OPTION_CONFIG: usage("Expected {path} to be a JSON or YAML mapping: {reason}", "The config file cannot be read."),
 
   RUN_SOURCE_MISSING: usage(
-    "Expected `{source}` to be a directory or a list file, but there is nothing there",
+    "Expected `{source}` to be a directory, a list, a table or a glob, but there is nothing there",
     "The source does not exist.",
   ),
   RUN_SOURCE_KIND: usage(
-    "Expected `{source}` to be a directory or a .txt list of paths, got {found}",
-    "The source exists, but no source adapter reads such a thing.",
+    "Expected `{source}` to be a directory, a glob, a list (.txt) or a table (.csv, .tsv, .jsonl, .parquet), got {found}",
+    "The source exists, but no source adapter reads such a thing; `--input-format` says what a file with another name is.",
+  ),
+  RUN_SOURCE_CONTENT: usage(
+    "Expected {source} to be a list or table of UTF-8 text, but it holds {found}",
+    "The name says one thing and the content another, or the header of a table cannot be read.",
+  ),
+  RUN_SOURCE_COLUMNS: usage(
+    "{source} has {problem} among its columns, which are {columns}; see --uri-column, --id-column and --keep-columns",
+    "A table lacks a column that was asked for, or has it more than once.",
+  ),
+  RUN_SOURCE_ONCE: failed(
+    "The list of this run was cut off while stdin was read, and stdin cannot be read again; start a new run with another --out, from a file if it may be interrupted",
+    "A list from stdin is whole once all of it is pinned; a run that was interrupted before cannot be gone on with.",
   ),
   RUN_SOURCE_EMPTY: usage(
     "No items in `{source}`: {reason}",
@@ -95,6 +107,14 @@ export const errorTable = {
   RUN_SOURCE_UNREADABLE: failed(
     "Could not read the source at {path}: {reason}",
     "A directory or list cannot be read by this user.",
+  ),
+  RUN_SOURCE_CHANGED: failed(
+    "The sources have changed since this run's sample was drawn; start a new run with another --out",
+    "A sample is drawn again when a run goes on, and would not be the one whose first items are pinned.",
+  ),
+  RUN_DEDUPE_FULL: failed(
+    "More than {count} distinct uris, which is what --dedupe uri can hold; drop duplicates beforehand, or split the list",
+    "To know every uri exactly takes memory, and this is the bound of it: 2 GiB.",
   ),
   RUN_IDENTITY: usage(
     "{out} holds run {runId}, made with {differences}; use the same values or another --out",

@@ -8,8 +8,9 @@ import { z } from "zod";
 import { type BatchSizeRequest, largestBatchSize } from "./batch-size.js";
 import { type DevicesRequest, type EngineName, type EngineRequest, engineNames } from "./engine-names.js";
 import { logFormats, logLevels } from "./log.js";
-import { type CommandName, flagValue, gpuNumbers, integer, option, text, texts } from "./option-spec.js";
+import { type CommandName, gpuNumbers, integer, option, text, texts } from "./option-spec.js";
 import { type Precision, precisions } from "./precision.js";
+import { sourceOptionTable } from "./source-option-table.js";
 
 const producing: readonly CommandName[] = ["run", "enqueue"];
 const working: readonly CommandName[] = ["run", "work"];
@@ -27,43 +28,7 @@ export const optionTable = {
     default: null,
     defaultText: "./labelmill-out/<source>-<8 hex of the identity>",
   }),
-  include: option<string[]>({
-    flag: "--include <glob>",
-    class: "identity",
-    commands: producing,
-    description: "take only files whose path below the directory matches (repeatable)",
-    expected: "one or more glob patterns",
-    schema: texts,
-    default: [],
-  }),
-  exclude: option<string[]>({
-    flag: "--exclude <glob>",
-    class: "identity",
-    commands: producing,
-    description: "leave files whose path below the directory matches (repeatable)",
-    expected: "one or more glob patterns",
-    schema: texts,
-    default: [],
-  }),
-  allFiles: option<boolean>({
-    flag: "--all-files",
-    class: "identity",
-    commands: producing,
-    description: "take every file of a directory, not only known image extensions",
-    expected: "true or false",
-    schema: flagValue,
-    default: false,
-  }),
-  limit: option<number | null>({
-    flag: "--limit <n>",
-    class: "identity",
-    commands: [...producing, "models verify"],
-    description: "take only the first n items",
-    expected: "an integer from 1 to 10000000000",
-    schema: integer(1, 1e10).nullable(),
-    default: null,
-    defaultText: "all",
-  }),
+  ...sourceOptionTable,
   chunkSize: option<number>({
     flag: "--chunk-size <n>",
     class: "identity",

@@ -36,7 +36,7 @@ describe("e2e/bad-input", function () {
     await assertRefused(
       ["run", "nowhere"],
       2,
-      /Expected `.*nowhere` to be a directory or a list file, but there is nothing there/,
+      /Expected `.*nowhere` to be a directory, a list, a table or a glob, but there is nothing there/,
     );
     await assertRefused(["run", empty], 2, /No items in `.*empty`: it is empty/);
     await assertRefused(["run", "notes.md"], 2, /got another file/);

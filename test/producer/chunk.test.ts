@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { segmentChunks } from "../../src/dataset/items.js";
+import { itemIdOf, segmentChunks } from "../../src/dataset/items.js";
 import { cutSegments, positionAfter } from "../../src/producer/chunk.js";
 import type { SourceItem } from "../../src/producer/source/source.js";
 import { collect } from "../support/temp-dir.js";
@@ -39,6 +39,27 @@ describe("producer/chunk", () => {
           assert.ok(segment.chunks <= segmentChunks(segment.segment));
         }
       }),
+    );
+  });
+
+  it("ends a segment of long rows early, at a whole chunk", async () => {
+    async function* longItems(): AsyncGenerator<SourceItem> {
+      for (let i = 0; i < 200; i += 1) yield { uri: `/i/${i}`, extra: { text: "x".repeat(2 ** 20) }, token: String(i) };
+    }
+    const sizes = [];
+    for await (const { items } of cutSegments(longItems(), start, 4)) sizes.push(items.length);
+    assert.deepEqual(sizes, [4, 8, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 12]);
+  });
+
+  it("keeps an id that its source gives, and makes one where there is none", async () => {
+    async function* items(): AsyncGenerator<SourceItem> {
+      yield { uri: "/a", id: "x", token: "1" };
+      yield { uri: "/a", token: "2" };
+    }
+    const [segment] = await collect(cutSegments(items(), start, 4));
+    assert.deepEqual(
+      segment?.items.map(({ id }) => id),
+      ["x", itemIdOf("/a")],
     );
   });
 

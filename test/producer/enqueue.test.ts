@@ -9,6 +9,7 @@ import { enqueueRun, registerRun, requeueLostChunks, requireItems } from "../../
 import { openSources } from "../../src/producer/source/open-source.js";
 import type { Source } from "../../src/producer/source/source.js";
 import { queueName, runPrefix } from "../../src/shared/job.js";
+import { resolveOptions } from "../../src/shared/options.js";
 import { readRun } from "../../src/shared/run-record.js";
 import { sampleIdentity } from "../dataset/samples.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
@@ -26,9 +27,9 @@ describe("producer/enqueue", () => {
   after(() => server.close());
   afterEach(() => server.redis.flushall());
 
-  async function newRun(limit: number | null = null, out = tempDir()) {
+  async function newRun(limit: number | null = null, out = tempDir(), dedupe: "none" | "uri" = "none") {
     const storage = openStorage(out);
-    const { head } = await createRunHead(storage, { ...sampleIdentity, sources: ["/i"], chunkSize: 3, limit });
+    const { head } = await createRunHead(storage, { ...sampleIdentity, sources: ["/i"], chunkSize: 3, limit, dedupe });
     await registerRun({ head, storage, redis: server.redis });
     return { head, storage, redis: server.redis, outages: testOutages };
   }
@@ -122,12 +123,52 @@ describe("producer/enqueue", () => {
     const photos = join(tempDir(), "photos");
     await mkdir(photos);
     for (const name of [".DS_Store", "1.png", "2.png", "notes.md"]) await writeFile(join(photos, name), "");
-    const selection = { include: [], exclude: [], allFiles: false };
-    const { source } = await openSources(["photos"], tempDir(), selection);
+    const { source } = await openSources(["photos"], resolveOptions({}), { cwd: tempDir() });
     await requireItems(source, "photos");
     const run = await newRun(null, join(tempDir(), "out"));
     const { items, leftOut } = await enqueueRun({ ...run, source, signal: never });
     assert.deepEqual({ items, leftOut }, { items: 2, leftOut: { "no image extension": 2 } });
+  });
+
+  /** `count` items, of which every third repeats the first, and every fifth fails. */
+  const repeatingSource = (count: number): Source => ({
+    ...numberedSource(count),
+    async *items(after) {
+      for await (const item of numberedSource(count).items(after)) {
+        const i = Number(item.token) - 1;
+        if (i % 5 === 4) yield { ...item, uri: "bad", failure: { code: "ITEM_INVALID", message: `line ${i}` } };
+        else yield { ...item, uri: i % 3 === 0 ? "/i/0" : item.uri };
+      }
+    },
+  });
+
+  it("keeps the first of each uri and every bad line, also over an interrupt, where duplicates are dropped", async () => {
+    const wanted = Array.from({ length: 60 }, (_, i) => i).filter((i) => i === 0 || i % 3 !== 0 || i % 5 === 4);
+    const run = await newRun(null, tempDir(), "uri");
+    const controller = new AbortController();
+    const onPinned = ({ items }: { items: number }) => {
+      if (items >= 9) controller.abort();
+    };
+    const interrupted = enqueueRun({ ...run, source: repeatingSource(60), signal: controller.signal, onPinned });
+    await assert.rejects(interrupted, { code: "RUN_INTERRUPTED" });
+    const { items, leftOut } = await enqueueRun({ ...run, source: repeatingSource(60), signal: never });
+    assert.equal(items, wanted.length);
+    assert.deepEqual(
+      await uris(),
+      wanted.map((i) => (i % 5 === 4 ? "bad" : `/i/${i}`)),
+    );
+    assert.ok((leftOut["duplicate uri"] ?? 0) > 0);
+  });
+
+  it("loses no item to another producer of the same run where duplicates are dropped", async () => {
+    const run = await newRun(null, tempDir(), "uri");
+    const both = [1, 2].map(() => enqueueRun({ ...run, source: repeatingSource(90), signal: never }));
+    const [first, second] = await Promise.all(both);
+    assert.equal(first?.items, second?.items);
+    assert.equal(
+      first?.items,
+      90 - Array.from({ length: 90 }, (_, i) => i).filter((i) => i > 0 && i % 3 === 0 && i % 5 !== 4).length,
+    );
   });
 
   it("shifts nothing when the source has changed since the list was sealed", async () => {

@@ -23,6 +23,11 @@ describe("producer/submission", () => {
     assert.equal((await submit({ out: "/labels" })).out, "/labels");
   });
 
+  it("names the dataset of a glob after its last part without wildcards", async () => {
+    assert.match((await submit({}, "my.photos/**/*.jpg")).out, /labelmill-out\/my-[0-9a-f]{8}$/);
+    assert.match((await submit({}, "my.photos/a*.jpg")).out, /labelmill-out\/a-[0-9a-f]{8}$/);
+  });
+
   it("takes every option of the class identity into the identity, and no other", async () => {
     const { out } = await submit();
     const identities = [
@@ -30,6 +35,13 @@ describe("producer/submission", () => {
       { exclude: ["*.png"] },
       { allFiles: true },
       { limit: 5 },
+      { sample: 5 },
+      { sampleSeed: 5 },
+      { dedupe: "uri" },
+      { uriColumn: "url" },
+      { idColumn: "id" },
+      { keepColumns: "a,b" },
+      { inputFormat: "csv" },
       { chunkSize: 5 },
       { model: "other" },
       { topK: 1 },

@@ -55,6 +55,13 @@ describe("shared/options", () => {
       rejects({ config: config({ devices }) }, /Expected `devices` to be all, or different numbers of GPUs/);
   });
 
+  it("takes columns with commas between them, in every way of giving them, and each once", () => {
+    assert.deepEqual(resolveOptions({ flags: { keepColumns: ["a,b", "c"] } }).keepColumns, ["a", "b", "c"]);
+    assert.deepEqual(resolveOptions({ env: { LABELMILL_KEEP_COLUMNS: "a,b" } }).keepColumns, ["a", "b"]);
+    rejects({ flags: { keepColumns: "a,b,a" } }, /`keepColumns` to be names of columns, each once/);
+    rejects({ flags: { keepColumns: "a,,b" } }, /`keepColumns`/);
+  });
+
   it("gives a frozen object", () => {
     assert.ok(Object.isFrozen(resolveOptions({})));
   });

@@ -1,37 +1,99 @@
+/**
+ * Chooses the adapter of each thing that the user named, by what is there and by its name, and makes one source of all.
+ * Called by the producer, and by commands that want a handful of images.
+ */
 import { stat } from "node:fs/promises";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { LabelmillError, messageOf, systemCode } from "../../shared/errors.js";
+import type { InputFormat } from "../../shared/input-formats.js";
+import { openCsv } from "./csv.js";
 import { openDirectory } from "./directory.js";
+import { isGlob, openGlob, splitGlob } from "./glob.js";
+import { openJsonl } from "./jsonl.js";
 import { openList } from "./list.js";
-import type { Selection, Source, SourceItem } from "./source.js";
+import { openParquet } from "./parquet.js";
+import { openSample } from "./sample.js";
+import type { Source, SourceItem, SourceOptions, TableColumns } from "./source.js";
+import { openStdin, type StandardInput } from "./stdin.js";
+import { openFileText, openStreamText, type Packing, type Text } from "./text.js";
+
+/** How stdin is written, and how its name stands in a run's identity. */
+export const stdinName = "-";
+
+export interface SourcePlace {
+  readonly cwd: string;
+  /** Absent where the command does not read it. */
+  readonly stdin?: StandardInput;
+}
 
 /**
- * Opens what the user named, relative to `cwd`, in the given order, as one source. `names` are absolute.
- * Throws RUN_SOURCE_MISSING, RUN_SOURCE_KIND or RUN_SOURCE_UNREADABLE.
+ * Opens what the user named, in the given order, as one source: directories, globs, lists, tables, `-`. `names` are
+ * absolute. Throws RUN_SOURCE_MISSING, RUN_SOURCE_KIND, RUN_SOURCE_UNREADABLE.
  */
 export async function openSources(
   args: readonly string[],
-  cwd: string,
-  selection: Selection,
+  options: SourceOptions,
+  place: SourcePlace,
 ): Promise<{ source: Source; names: string[] }> {
-  const names = args.map((arg) => resolve(cwd, arg));
   const sources: Source[] = [];
-  for (const name of names) sources.push(await openSource(name, selection));
-  return { source: concatSources(sources), names };
+  const isRepeated = args.indexOf(stdinName) !== args.lastIndexOf(stdinName);
+  if (isRepeated) throw new LabelmillError("RUN_SOURCE_KIND", { source: stdinName, found: "stdin twice" });
+  for (const arg of args) sources.push(await openSource(arg, options, place));
+  const names = args.map((arg) => (arg === stdinName ? arg : resolve(place.cwd, arg)));
+  const all = concatSources(sources);
+  const { sample, sampleSeed } = options;
+  return { source: sample === null ? all : openSample(all, { size: sample, seed: sampleSeed }), names };
 }
 
-async function openSource(path: string, selection: Selection): Promise<Source> {
-  const found = await stat(path).catch((error: unknown) => {
-    if (["ENOENT", "ENOTDIR"].includes(systemCode(error) ?? ""))
-      throw new LabelmillError("RUN_SOURCE_MISSING", { source: path });
+async function openSource(arg: string, options: SourceOptions, { cwd, stdin }: SourcePlace): Promise<Source> {
+  if (arg === stdinName && stdin !== undefined) {
+    const format = options.inputFormat ?? "txt";
+    return openStdin(stdin, (stream) => openText(openStreamText("stdin", stream, cwd), format, options));
+  }
+  const path = resolve(cwd, arg);
+  const found = await statOf(path);
+  if (found === null && isGlob(arg)) {
+    const { root, glob } = splitGlob(arg, cwd);
+    if ((await statOf(root))?.isDirectory()) return openGlob(root, glob, options);
+  }
+  if (found === null) throw new LabelmillError("RUN_SOURCE_MISSING", { source: path });
+  if (found.isDirectory()) return openDirectory(path, options);
+  if (!found.isFile()) throw new LabelmillError("RUN_SOURCE_KIND", { source: path, found: "a special file" });
+  return openFile(path, options);
+}
+
+async function statOf(path: string) {
+  try {
+    return await stat(path);
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes(systemCode(error) ?? "")) return null;
     throw new LabelmillError("RUN_SOURCE_UNREADABLE", { path, reason: messageOf(error) }, { cause: error });
-  });
-  if (found.isDirectory()) return openDirectory(path, selection);
-  if (found.isFile() && path.toLowerCase().endsWith(".txt")) return openList(path);
-  throw new LabelmillError("RUN_SOURCE_KIND", {
-    source: path,
-    found: found.isFile() ? "another file" : "a special file",
-  });
+  }
+}
+
+const packings: Readonly<Record<string, Packing>> = { ".gz": "gzip", ".zst": "zstd" };
+const formats: Readonly<Record<string, InputFormat>> = {
+  ".txt": "txt",
+  ".csv": "csv",
+  ".tsv": "tsv",
+  ".jsonl": "jsonl",
+  ".ndjson": "jsonl",
+};
+
+/** By the endings of its name: `list.txt`, `table.csv.gz`, `table.parquet`; else by `--input-format`. */
+function openFile(path: string, options: SourceOptions): Source {
+  const [, name = "", packed = ""] = /^(.*?)(\.gz|\.zst)?$/s.exec(path.toLowerCase()) ?? [];
+  const ending = /\.[a-z]+$/.exec(name)?.[0] ?? "";
+  if (ending === ".parquet" && packed === "") return openParquet(path, options);
+  const format = formats[ending] ?? options.inputFormat;
+  if (format === null) throw new LabelmillError("RUN_SOURCE_KIND", { source: path, found: "another file" });
+  return openText(openFileText(path, packings[packed] ?? "none", dirname(path)), format, options);
+}
+
+function openText(text: Text, format: InputFormat, columns: TableColumns): Source {
+  if (format === "txt") return openList(text);
+  if (format === "jsonl") return openJsonl(text, columns);
+  return openCsv(text, format === "csv" ? "," : "\t", columns);
 }
 
 /** One source after the other. The resume token is the source's number and its own token. */

@@ -1,11 +1,16 @@
 import type { Failure } from "../../shared/errors.js";
+import type { InputFormat } from "../../shared/input-formats.js";
 
 /** One item as its source gives it; it gets its index when it is pinned. */
 export interface SourceItem {
   /** Canonical: an absolute path, or a uri. The same item has the same uri in every run. */
   readonly uri: string;
-  /** Line of a list or table, from 1. */
+  /** Of a table's id column; by default an item's id is the hash of its uri. */
+  readonly id?: string;
+  /** Line of a list or table, or row of a Parquet file, from 1. */
   readonly line?: number;
+  /** Kept columns of a table, by name; a column that is null in this row is absent. */
+  readonly extra?: Readonly<Record<string, string>>;
   /** Why this entry cannot be fetched; it becomes a failed row. */
   readonly failure?: Failure;
   /** Opaque to everyone else: `items(token)` goes on after this item. */
@@ -14,7 +19,10 @@ export interface SourceItem {
 
 /** The port: where items come from. Adapters are the other files of this folder; `open-source` chooses one. */
 export interface Source {
-  /** Items in stable order, after the one that `after` belongs to. Throws RUN_SOURCE_UNREADABLE. */
+  /**
+   * Items in stable order, after the one that `after` belongs to. Throws RUN_SOURCE_UNREADABLE, RUN_SOURCE_COLUMNS,
+   * RUN_SOURCE_CONTENT, RUN_SOURCE_ONCE from one that cannot be read again, RUN_SOURCE_CHANGED from a sample.
+   */
   items(after: string | null): AsyncIterable<SourceItem>;
   /** How many entries the passes so far did not take, by reason. */
   leftOut(): Readonly<Record<string, number>>;
@@ -27,4 +35,19 @@ export interface Selection {
   readonly include: readonly string[];
   readonly exclude: readonly string[];
   readonly allFiles: boolean;
+}
+
+/** Which columns of a table are what. */
+export interface TableColumns {
+  readonly uriColumn: string;
+  readonly idColumn: string | null;
+  readonly keepColumns: readonly string[];
+}
+
+export interface SourceOptions extends Selection, TableColumns {
+  /** Of stdin, and of files whose name does not tell; null: a list from stdin, and an error for files. */
+  readonly inputFormat: InputFormat | null;
+  /** How many items to draw from all sources together; null: all. */
+  readonly sample: number | null;
+  readonly sampleSeed: number;
 }

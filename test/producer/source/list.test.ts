@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { openList } from "../../../src/producer/source/list.js";
+import { openFileText } from "../../../src/producer/source/text.js";
 import { collect, useTempDir } from "../../support/temp-dir.js";
 
 describe("producer/source/list", () => {
@@ -10,7 +11,7 @@ describe("producer/source/list", () => {
   const listOf = async (content: string | Buffer) => {
     const path = join(tempDir(), "list.txt");
     await writeFile(path, content);
-    return openList(path);
+    return openList(openFileText(path, "none", tempDir()));
   };
   const itemsOf = async (content: string | Buffer) => collect((await listOf(content)).items(null));
 

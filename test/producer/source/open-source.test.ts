@@ -3,10 +3,12 @@ import { execFile } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { gzipSync } from "node:zlib";
 import { openSources } from "../../../src/producer/source/open-source.js";
+import { resolveOptions } from "../../../src/shared/options.js";
 import { collect, useTempDir } from "../../support/temp-dir.js";
 
-const all = { include: [], exclude: [], allFiles: false };
+const options = resolveOptions({});
 
 describe("producer/source/open-source", () => {
   const tempDir = useTempDir();
@@ -15,7 +17,7 @@ describe("producer/source/open-source", () => {
     await mkdir(join(tempDir(), "b"));
     for (const name of ["b/1.png", "b/2.jpg", "b/notes.md", "a.png"]) await writeFile(join(tempDir(), name), "");
     await writeFile(join(tempDir(), "list.TXT"), "a.png\nb/1.png\n");
-    return openSources(["b", "list.TXT", join(tempDir(), "b")], tempDir(), all);
+    return openSources(["b", "list.TXT", join(tempDir(), "b")], options, { cwd: tempDir() });
   };
 
   it("gives several sources as one, in the order in which they are named", async () => {
@@ -42,13 +44,43 @@ describe("producer/source/open-source", () => {
     }
   });
 
+  it("tells lists and tables by the endings of their names, packed or not, and others by --input-format", async () => {
+    const files: Record<string, string | Buffer> = {
+      "a.txt": "/1\n",
+      "b.CSV": "uri\n/2\n",
+      "c.tsv.gz": gzipSync("n\turi\n1\t/3\n"),
+      "d.jsonl": '{"uri":"/4"}\n',
+      "e.ndjson.GZ": gzipSync('{"uri":"/5"}\n'),
+      f: "uri\n/6\n",
+      "g.dat.gz": gzipSync("uri\n/7\n"),
+    };
+    for (const [name, content] of Object.entries(files)) await writeFile(join(tempDir(), name), content);
+    const open = (flags: Record<string, unknown>) =>
+      openSources(Object.keys(files), resolveOptions({ flags }), { cwd: tempDir() });
+    const { source } = await open({ inputFormat: "csv" });
+    const items = await collect(source.items(null));
+    assert.deepEqual(
+      items.map(({ uri }) => uri),
+      ["/1", "/2", "/3", "/4", "/5", "/6", "/7"],
+    );
+    await assert.rejects(open({}), { code: "RUN_SOURCE_KIND", message: /`.*f` .* got another file/ });
+    await assert.rejects(openSources(["-", "-"], options, { cwd: tempDir() }), { code: "RUN_SOURCE_KIND" });
+  });
+
+  it("draws a sample of all sources together", async () => {
+    await makeSources();
+    const sampled = resolveOptions({ flags: { sample: 3, sampleSeed: 9 } });
+    const { source } = await openSources(["b", "list.TXT", "b"], sampled, { cwd: tempDir() });
+    assert.equal((await collect(source.items(null))).length, 3);
+  });
+
   it("refuses what is not there, and what it cannot read as a source", async () => {
-    await writeFile(join(tempDir(), "table.csv"), "");
+    await writeFile(join(tempDir(), "table.xlsx"), "");
     await promisify(execFile)("mkfifo", [join(tempDir(), "fifo.txt")]);
-    const open = (name: string) => openSources([name], tempDir(), all);
+    const open = (name: string) => openSources([name], options, { cwd: tempDir() });
     await assert.rejects(open("gone"), { code: "RUN_SOURCE_MISSING" });
-    await assert.rejects(open("table.csv/below"), { code: "RUN_SOURCE_MISSING" });
-    await assert.rejects(open("table.csv"), { code: "RUN_SOURCE_KIND", message: /got another file/ });
+    await assert.rejects(open("table.xlsx/below"), { code: "RUN_SOURCE_MISSING" });
+    await assert.rejects(open("table.xlsx"), { code: "RUN_SOURCE_KIND", message: /got another file/ });
     await assert.rejects(open("fifo.txt"), { code: "RUN_SOURCE_KIND", message: /got a special file/ });
     await assert.rejects(open("x".repeat(300)), { code: "RUN_SOURCE_UNREADABLE" });
   });

@@ -1,0 +1,22 @@
+import type { Storage } from "../dataset/storage/storage.js";
+import { isListPinned, requireItems } from "../producer/enqueue.js";
+import { openSubmission, type PinnedModel, type Submission } from "../producer/submission.js";
+import type { CallContext } from "./context.js";
+
+/** Opens the sources of a call, and its stdin where they hold `-`. Throws RUN_SOURCE_*, OPTION_INVALID. */
+export function openCall(
+  { options, places, signal }: CallContext,
+  sources: readonly string[],
+  model: PinnedModel,
+): Promise<Submission> {
+  return openSubmission(sources, options, { cwd: places.cwd, stdin: { open: places.openStdin, signal }, model });
+}
+
+/**
+ * Throws RUN_SOURCE_EMPTY where the sources hold no item. They are not read where the whole list is pinned already: a
+ * resume does what is pinned, and stdin would hold something else.
+ */
+export async function requireItemsOnce({ log }: CallContext, { source }: Submission, place: Storage, name: string) {
+  if (await isListPinned(place)) log.info("the list is pinned already; the source is not read again");
+  else await requireItems(source, name);
+}

@@ -1,0 +1,36 @@
+/**
+ * How a list's line or a table's cell names an item: a path, relative to where the list or table is, or a uri. One reading
+ * for all sources that are written by people, so that the same words mean the same item in each.
+ */
+import { isUtf8 } from "node:buffer";
+import { posix } from "node:path";
+import { failure } from "../../shared/errors.js";
+import { pathOfUri, uriOfPath } from "../../shared/file-uri.js";
+import type { SourceItem } from "./source.js";
+
+/** The canonical uri of what `bytes` name, or why they name nothing. `base` is an absolute directory. */
+export function readReference(bytes: Buffer, base: string): { readonly uri: string } | { readonly problem: string } {
+  if (bytes.includes(0)) return { problem: "it holds a NUL byte" };
+  if (!/^[a-z][a-z0-9+.-]*:/i.test(bytes.toString("latin1"))) return { uri: uriOfPath(absolutePath(bytes, base)) };
+  if (!isUtf8(bytes)) return { problem: "a uri must be text" };
+  const uri = bytes.toString("utf8").trim();
+  if (!uri.toLowerCase().startsWith("file:")) return { uri };
+  const path = pathOfUri(uri);
+  return path === null ? { problem: "expected a file: uri with an absolute local path" } : { uri: uriOfPath(path) };
+}
+
+/** The item of an entry that names none: it fails, and shows the start of what stands there. */
+export function invalidItem(
+  { line, token }: { readonly line: number; readonly token: string },
+  shown: string,
+  problem: string,
+): SourceItem {
+  return { uri: shown.slice(0, 1024), line, token, failure: failure("ITEM_INVALID", { reason: problem }) };
+}
+
+/** Resolved and normalised as bytes: latin1 maps each byte to one character and back. */
+function absolutePath(path: Buffer, base: string): Buffer {
+  const text = path.toString("latin1");
+  const joined = text.startsWith("/") ? text : `${Buffer.from(base).toString("latin1")}/${text}`;
+  return Buffer.from(posix.normalize(joined), "latin1");
+}
