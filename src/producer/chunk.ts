@@ -1,5 +1,6 @@
 import { itemIdOf, type PinnedItem, type Segment, segmentChunks } from "../dataset/items.js";
 import type { SourceItem } from "./source/source.js";
+import { vetItem } from "./vet-item.js";
 
 /** Where a list goes on: numbers of the next segment, chunk and item. */
 export interface ListPosition {
@@ -28,7 +29,8 @@ export async function* cutSegments(
     pinned = [];
     return cutSegment;
   };
-  for await (const { token, ...item } of items) {
+  for await (const given of items) {
+    const { token, ...item } = vetItem(given);
     pinned.push({ index: position.item + pinned.length, id: itemIdOf(item.uri), ...item });
     resumeToken = token;
     if (pinned.length === segmentChunks(position.segment) * chunkSize) yield cut();

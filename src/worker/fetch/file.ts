@@ -66,7 +66,10 @@ async function fetchFile(
   signal: AbortSignal,
 ): Promise<Outcome<FetchedBytes>> {
   const named = pathOfUri(uri);
-  if (named === null) return failedWith(failure("FETCH_UNSUPPORTED", { uri }));
+  if (named === null)
+    return failedWith(
+      failure("FETCH_UNSUPPORTED", { uri, reason: "expected a file: uri with an absolute local path" }),
+    );
   // Node refuses such a path by throwing a usage error; no file has such a name.
   if (named.includes(0)) return failedWith(failure("POLICY_PATH", { uri, reason: "its name holds a NUL byte" }));
   const path = await realpath(named, { encoding: "buffer" });
