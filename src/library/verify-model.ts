@@ -124,7 +124,7 @@ async function readImages(
   const { include, exclude, allFiles, maxItemBytes } = options;
   const given = sources.length > 0 ? sources : [examplePhotos];
   const { source } = await openSources(given, places.cwd, { include, exclude, allFiles });
-  const fetcher = await openFetcher({ allowRoots: source.roots, maxItemBytes });
+  const fetcher = await openFetcher({ allowRoots: source.roots, maxItemBytes, http: options });
   const limit = options.limit ?? usualLimit;
   const images: Uint8Array[] = [];
   let skipped = 0;
@@ -136,6 +136,7 @@ async function readImages(
     if (options.limit === null) log.info(`took the first ${limit} images; --limit takes another number`);
     break;
   }
+  await fetcher.close();
   if (images.length === 0) throw noImages(sources, "there is no image that can be read");
   return { images, skipped };
 }

@@ -6,6 +6,7 @@
 import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { type EngineName, type EngineRequest, engineNames } from "./engine-names.js";
+import { fetchOptions } from "./fetch-options.js";
 import { logFormats, logLevels } from "./log.js";
 import { type CommandName, flagValue, integer, option, text, texts } from "./option-spec.js";
 import { type Precision, precisions } from "./precision.js";
@@ -150,6 +151,7 @@ export const optionTable = {
     schema: integer(100, 3_600_000),
     default: 20_000,
   }),
+  ...fetchOptions,
   outageTimeoutMs: option<number>({
     flag: "--outage-timeout-ms <ms>",
     class: "policy",

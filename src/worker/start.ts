@@ -47,7 +47,8 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
   const { redis, options, host, onlyRun, outages, log } = settings;
   const { cacheDir } = host;
   const model = await describeModel(cacheDir, options.model, options.precision);
-  const fetcher = await openFetcher({ allowRoots: settings.allowRoots, maxItemBytes: options.maxItemBytes });
+  const { allowRoots } = settings;
+  const fetcher = await openFetcher({ allowRoots, maxItemBytes: options.maxItemBytes, http: options });
   const labels = await loadLabels(cacheDir, await resolveModel(cacheDir, options.model));
   const compute = await startCompute(computeSettings(model, options, host), { log });
   const limits = createProcessLimits(options, compute);
@@ -56,7 +57,7 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
   const findRuns = createRunFinder({
     onlyRun,
     model,
-    allowRoots: settings.allowRoots,
+    allowRoots,
     log,
     context: {
       redis,
@@ -72,7 +73,7 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
   });
   const { chunksInFlight, lockMs } = options;
   const consumer = startConsumer({ findRuns, chunksInFlight, lockMs, outages, log });
-  const ended = consumer.ended.finally(() => compute.close());
+  const ended = consumer.ended.finally(() => compute.close()).finally(() => fetcher.close());
   // Awaited by the caller, perhaps later than it rejects.
   ended.catch(() => {});
   return {

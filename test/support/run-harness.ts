@@ -95,7 +95,7 @@ export function testWorkerContext(redis: Redis, options: ConsumerOptions = {}): 
     redis,
     fetcher,
     compute,
-    limits: createProcessLimits({ decodeConcurrency: 2, batchSize: 8 }, compute),
+    limits: createProcessLimits({ decodeConcurrency: 2, batchSize: 8, fetchConcurrency: 8 }, compute),
     labels: ["zero", "one"],
     addRows: () => {},
     openQueue: async (runId: string) => wrapQueue(await openRunQueue({ redis, runId, workerId, lockMs, log })),

@@ -1,9 +1,11 @@
 import { realpath, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { failure, LabelmillError } from "../../shared/errors.js";
+import { isHttpUri, redactUri } from "../../shared/http-uri.js";
 import { failedWith } from "../outcome.js";
 import type { Fetcher } from "./fetcher.js";
 import { createFileFetcher, type FileRoot } from "./file.js";
+import { createHttpFetcher, type HttpPolicy } from "./http.js";
 
 /** What a worker may read. */
 export interface FetchPolicy {
@@ -11,21 +13,33 @@ export interface FetchPolicy {
   readonly allowRoots: readonly string[];
   /** Largest encoded image, in bytes. */
   readonly maxItemBytes: number;
+  /** How web servers are asked. */
+  readonly http: HttpPolicy;
+}
+
+/** A fetcher that may hold connections. */
+export interface OpenFetcher extends Fetcher {
+  /** Ends them; what is under way fails. */
+  close(): Promise<void>;
 }
 
 /**
  * Opens the fetcher that serves every scheme this version knows; any other uri is `FETCH_UNSUPPORTED`. Throws
  * `OPTION_INVALID` where an allowed root does not exist, since nothing could be below it.
  */
-export async function openFetcher(policy: FetchPolicy): Promise<Fetcher> {
-  const roots = await Promise.all(policy.allowRoots.map(resolveRoot));
-  const files = createFileFetcher({ roots, maxItemBytes: policy.maxItemBytes });
+export async function openFetcher({ allowRoots, maxItemBytes, http: policy }: FetchPolicy): Promise<OpenFetcher> {
+  const roots = await Promise.all(allowRoots.map(resolveRoot));
+  const files = createFileFetcher({ roots, maxItemBytes });
+  const http = createHttpFetcher({ policy, maxItemBytes });
   return {
-    async fetch(uri, signal) {
-      if (uri.startsWith("/") || uri.startsWith("file:")) return files.fetch(uri, signal);
+    async fetch(uri, signal, admit) {
+      if (uri.startsWith("/") || uri.startsWith("file:")) return files.fetch(uri, signal, admit);
+      if (isHttpUri(uri)) return http.fetch(uri, signal, admit);
       signal.throwIfAborted();
-      return failedWith(failure("FETCH_UNSUPPORTED", { uri }));
+      const reason = "expected a path or a file:, http: or https: uri";
+      return failedWith(failure("FETCH_UNSUPPORTED", { uri: redactUri(uri), reason }));
     },
+    close: () => http.close(),
   };
 }
 

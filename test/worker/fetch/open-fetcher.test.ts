@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import { tmpdir } from "node:os";
+import { resolveOptions } from "../../../src/shared/options.js";
 import { openFetcher } from "../../../src/worker/fetch/open-fetcher.js";
+
+const http = resolveOptions({});
 
 describe("worker/fetch/open-fetcher", () => {
   it("answers FETCH_UNSUPPORTED for schemes that it does not know", async () => {
-    const fetcher = await openFetcher({ allowRoots: [tmpdir()], maxItemBytes: 1000 });
+    const fetcher = await openFetcher({ allowRoots: [tmpdir()], maxItemBytes: 1000, http });
     for (const uri of [
-      "https://example.org/a.jpg",
+      "ftp://example.org/a.jpg",
       "s3://bucket/key",
       "relative/a.jpg",
       "",
@@ -20,7 +23,7 @@ describe("worker/fetch/open-fetcher", () => {
   });
 
   it("refuses to open with a root that does not exist", async () => {
-    await assert.rejects(openFetcher({ allowRoots: ["/no/such/root"], maxItemBytes: 1000 }), {
+    await assert.rejects(openFetcher({ allowRoots: ["/no/such/root"], maxItemBytes: 1000, http }), {
       code: "OPTION_INVALID",
       message: /\/no\/such\/root/,
     });
