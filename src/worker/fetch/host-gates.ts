@@ -31,55 +31,34 @@ export function createHostGates({ perHost, rate }: HostGateSettings): HostGates 
   const intervalMs = rate === null ? 0 : 1000 / rate;
 
   const gateOf = (host: string): Gate => {
-    let gate = gates.get(host);
-    if (gate === undefined) {
-      gate = { active: 0, waiting: new Set(), opensAtMs: 0, timer: undefined };
-      gates.set(host, gate);
-    }
+    const gate = gates.get(host) ?? { active: 0, waiting: new Set(), opensAtMs: 0, timer: undefined };
+    gates.set(host, gate);
     return gate;
   };
 
+  /** Lets in who may enter now; then waits for the time at which the next may, or lets go of an idle gate. */
   const pump = (host: string, gate: Gate): void => {
     clearTimeout(gate.timer);
-    for (const start of gate.waiting) {
-      const now = performance.now();
-      if (gate.active >= perHost || now < gate.opensAtMs) break;
-      gate.opensAtMs = now + intervalMs;
-      gate.active += 1;
-      gate.waiting.delete(start);
-      start();
-    }
+    letIn(gate, perHost, intervalMs);
     const waitMs = gate.opensAtMs - performance.now();
-    if (gate.active === 0 && gate.waiting.size === 0 && waitMs <= 0) gates.delete(host);
-    else if (waitMs > 0) {
+    if (waitMs > 0) {
       gate.timer = setTimeout(() => pump(host, gate), waitMs);
       // A pause alone keeps no process alive.
       if (gate.waiting.size === 0) gate.timer.unref();
-    }
+    } else if (gate.active === 0 && gate.waiting.size === 0) gates.delete(host);
   };
 
   return {
-    enter(host, signal) {
-      return new Promise((resolve, reject) => {
-        if (signal.aborted) return reject(signal.reason);
-        const gate = gateOf(host);
-        const leave = once(() => {
-          gate.active -= 1;
-          pump(host, gate);
-        });
-        const start = () => {
-          signal.removeEventListener("abort", giveUp);
-          resolve(leave);
-        };
-        const giveUp = () => {
-          gate.waiting.delete(start);
-          pump(host, gate);
-          reject(signal.reason);
-        };
-        signal.addEventListener("abort", giveUp, { once: true });
-        gate.waiting.add(start);
+    async enter(host, signal) {
+      signal.throwIfAborted();
+      const gate = gateOf(host);
+      await turnAt(gate, signal, () => pump(host, gate));
+      let isInside = true;
+      return () => {
+        if (isInside) gate.active -= 1;
+        isInside = false;
         pump(host, gate);
-      });
+      };
     },
     pause(host, ms) {
       const gate = gateOf(host);
@@ -92,10 +71,31 @@ export function createHostGates({ perHost, rate }: HostGateSettings): HostGates 
   };
 }
 
-function once(action: () => void): () => void {
-  let isDone = false;
-  return () => {
-    if (!isDone) action();
-    isDone = true;
-  };
+function letIn(gate: Gate, perHost: number, intervalMs: number): void {
+  for (const start of gate.waiting) {
+    const now = performance.now();
+    if (gate.active >= perHost || now < gate.opensAtMs) return;
+    gate.opensAtMs = now + intervalMs;
+    gate.active += 1;
+    gate.waiting.delete(start);
+    start();
+  }
+}
+
+/** Waits in the gate's queue; `pump` after every change of it. */
+function turnAt(gate: Gate, signal: AbortSignal, pump: () => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const start = () => {
+      signal.removeEventListener("abort", giveUp);
+      resolve();
+    };
+    const giveUp = () => {
+      gate.waiting.delete(start);
+      pump();
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", giveUp, { once: true });
+    gate.waiting.add(start);
+    pump();
+  });
 }
