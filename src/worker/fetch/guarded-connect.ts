@@ -5,6 +5,7 @@
  * says it is connected to. undici calls it for every new connection, so for every hop to a new host.
  */
 import { isIP, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { buildConnector } from "undici";
 import { messageOf } from "../../shared/errors.js";
 import type { AddressPolicy } from "./address-policy.js";
@@ -30,7 +31,7 @@ export interface GuardedConnectSettings {
   readonly policy: AddressPolicy;
   readonly resolve: ResolveHost;
   readonly dial: Dial;
-  /** For all tries together. */
+  /** For the name, and again for all dials together. */
   readonly connectTimeoutMs: number;
 }
 
@@ -71,10 +72,9 @@ async function connect(options: buildConnector.Options, settings: GuardedConnect
 
 async function allowedAddresses(
   hostname: string,
-  { policy, resolve }: GuardedConnectSettings,
+  { policy, resolve, connectTimeoutMs }: GuardedConnectSettings,
 ): Promise<readonly string[]> {
-  const found =
-    isIP(hostname) === 0 ? await resolve(hostname).catch((error) => raise(new Unresolved(error))) : [hostname];
+  const found = isIP(hostname) === 0 ? await resolveWithin(connectTimeoutMs, () => resolve(hostname)) : [hostname];
   const allowed = found.filter((address) => policy.refusalOfAddress(address) === null);
   if (allowed.length > 0) return allowed.slice(0, mostAddresses);
   const [first] = found;
@@ -82,8 +82,19 @@ async function allowedAddresses(
   throw new Blocked(policy.refusalOfAddress(first) ?? "");
 }
 
-function raise(error: Error): never {
-  throw error;
+async function resolveWithin(ms: number, resolve: () => Promise<readonly string[]>): Promise<readonly string[]> {
+  const late = new AbortController();
+  const silence = sleep(ms, undefined, { signal: late.signal }).then(() => {
+    throw new Error("no name server answered within --connect-timeout-ms");
+  });
+  try {
+    return await Promise.race([resolve(), silence]);
+  } catch (error) {
+    throw new Unresolved(error);
+  } finally {
+    silence.catch(() => {});
+    late.abort();
+  }
 }
 
 /** The real dialler; keeps TLS sessions, so that a second connection to a host is cheaper. */
@@ -97,7 +108,7 @@ export function createDial(): Dial {
     }
     const dial = connector;
     return new Promise((resolve, reject) => {
-      dial(options, (error, socket) => (socket === null ? reject(error) : resolve(socket)));
+      dial(options, (error, socket) => (error === null ? resolve(socket) : reject(error)));
     });
   };
 }

@@ -1,4 +1,5 @@
 /** What an error of undici, Node's network or zlib means for the item. */
+import { errors } from "undici";
 import { type Failure, failure, messageOf, systemCode } from "../../shared/errors.js";
 import { Blocked, Unresolved } from "./guarded-connect.js";
 import { TooLarge } from "./http-body.js";
@@ -39,8 +40,8 @@ export function failureOf(thrown: unknown, { uri, limit, bytes }: RequestState):
   const timeout = timeouts[code];
   if (timeout !== undefined) return again(failure("FETCH_TIMEOUT", { uri, reason: timeout }));
   if (tlsCode.test(code)) return final(failure("FETCH_TLS", { uri, reason }));
-  // llhttp's: what answers there does not speak HTTP, and will not the next time.
-  if (code.startsWith("HPE_") || code === "UND_ERR_HEADERS_OVERFLOW")
+  // What answers there does not speak HTTP, and will not the next time.
+  if (thrown instanceof errors.HTTPParserError || code === "UND_ERR_HEADERS_OVERFLOW")
     return final(failure("FETCH_FAILED", { uri, reason: `its answer is not HTTP (${reason})` }));
   if (code === "Z_DATA_ERROR" || code.startsWith("ERR__ERROR_FORMAT") || code.startsWith("ERR_PADDING"))
     return again(failure("FETCH_FAILED", { uri, reason: "its content encoding is damaged" }));
@@ -53,6 +54,6 @@ const again = (value: Failure): RequestFailure => ({ failure: value, isRetryable
 
 /** An AggregateError of connects has no message of its own. */
 function reasonOf(thrown: unknown): string {
-  const errors = thrown instanceof AggregateError ? thrown.errors : [];
-  return messageOf(errors[0] ?? thrown) || systemCode(thrown) || "no reason given";
+  const [first] = thrown instanceof AggregateError ? thrown.errors : [];
+  return messageOf(first ?? thrown) || systemCode(thrown) || "no reason given";
 }

@@ -119,6 +119,7 @@ async function follow(uri: string, context: FetchContext): Promise<Tried> {
     if (refusal !== null) return fail("FETCH_BLOCKED", `${to}${refusal}`);
     const reply = await hop(url, shown, context);
     if (reply.kind !== "redirect") return reply;
+    if (!URL.canParse(reply.location, url.href)) return fail("FETCH_REDIRECT", "its Location is no address");
     url = parseHttpUrl(reply.location, url);
   }
   return fail("FETCH_REDIRECT", `there are more than ${mostRedirects}`);
