@@ -103,6 +103,16 @@ export const fetchOptions = {
   headersTimeoutMs: milliseconds("headers-timeout", "longest wait for a web server's answer to begin", 30_000),
   idleTimeoutMs: milliseconds("idle-timeout", "longest pause in a web server's answer", 15_000),
   fetchTimeoutMs: milliseconds("fetch-timeout", "longest request to a web server, all of its answer included", 120_000),
+  header: option<string[]>({
+    flag: "--header <host=source>",
+    class: "policy",
+    commands: working,
+    description:
+      "headers for one web server, over https unless HOST is http://HOST, as lines `Name: value` in a variable or a file: HOST=env:NAME, HOST=file:PATH (repeatable)",
+    expected: "HOST=env:NAME or HOST=file:PATH",
+    schema: texts,
+    default: [],
+  }),
   contact: option<string | null>({
     flag: "--contact <text>",
     class: "policy",

@@ -11,7 +11,7 @@ import type { Redis } from "../shared/redis.js";
 import { startCompute } from "./compute-client/start.js";
 import { type ComputeHost, computeSettings } from "./compute-settings.js";
 import { startConsumer } from "./consumer.js";
-import { openFetcher } from "./fetch/open-fetcher.js";
+import { type HostHeaders, openFetcher } from "./fetch/open-fetcher.js";
 import { describeModel } from "./model/describe-model.js";
 import { loadLabels, resolveModel } from "./model/known-models.js";
 import { createProcessLimits } from "./process-limits.js";
@@ -25,6 +25,7 @@ export interface WorkerSettings {
   /** Serves this run alone; null serves every run it can. */
   readonly onlyRun: string | null;
   readonly allowRoots: readonly string[];
+  readonly hostHeaders: HostHeaders;
   readonly outages: Outages;
   readonly log: Log;
 }
@@ -48,7 +49,12 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
   const { cacheDir } = host;
   const model = await describeModel(cacheDir, options.model, options.precision);
   const { allowRoots } = settings;
-  const fetcher = await openFetcher({ allowRoots, maxItemBytes: options.maxItemBytes, http: options });
+  const fetcher = await openFetcher({
+    allowRoots,
+    maxItemBytes: options.maxItemBytes,
+    http: options,
+    hostHeaders: settings.hostHeaders,
+  });
   const labels = await loadLabels(cacheDir, await resolveModel(cacheDir, options.model));
   const compute = await startCompute(computeSettings(model, options, host), { log });
   const limits = createProcessLimits(options, compute);

@@ -31,9 +31,14 @@ export interface HttpPolicy extends AddressPolicyOptions {
   readonly contact: string | null;
 }
 
+/** Scheme and host (`https://example.org`) -> what is sent there, and nowhere else. */
+export type HostHeaders = ReadonlyMap<string, Readonly<Record<string, string>>>;
+
 export interface HttpFetcherOptions {
   readonly policy: HttpPolicy;
   readonly maxItemBytes: number;
+  /** @default none */
+  readonly hostHeaders?: HostHeaders;
   /** @default the machine's name servers */
   readonly resolve?: ResolveHost;
   /** @default TCP and TLS */
@@ -51,7 +56,7 @@ const longestPauseMs = 30_000;
 
 /** A fetcher of http: and https: uris; close it. */
 export function createHttpFetcher(options: HttpFetcherOptions): Fetcher & { close(): Promise<void> } {
-  const { policy, maxItemBytes, resolve = createResolveHost(), dial = createDial() } = options;
+  const { policy, maxItemBytes, hostHeaders = new Map(), resolve = createResolveHost(), dial = createDial() } = options;
   const addresses = createAddressPolicy(policy);
   const { connectTimeoutMs, headersTimeoutMs, idleTimeoutMs, fetchTimeoutMs } = policy;
   const connect = createGuardedConnect({ policy: addresses, resolve, dial, connectTimeoutMs });
@@ -62,7 +67,7 @@ export function createHttpFetcher(options: HttpFetcherOptions): Fetcher & { clos
     "accept-encoding": "identity",
   };
   const settings = { dispatcher, headers, maxItemBytes, headersTimeoutMs, idleTimeoutMs, fetchTimeoutMs };
-  const context = { settings, gates: createHostGates(policy), refusalOfHost: addresses.refusalOfHost };
+  const context = { settings, hostHeaders, gates: createHostGates(policy), refusalOfHost: addresses.refusalOfHost };
   return {
     fetch: (uri, signal, admit = admitAtOnce) => fetchUri(uri, policy.fetchRetries, { ...context, signal, admit }),
     close: () => dispatcher.destroy(),
@@ -76,6 +81,7 @@ function userAgent(contact: string | null): string {
 
 interface FetchContext {
   readonly settings: RequestSettings;
+  readonly hostHeaders: HostHeaders;
   readonly gates: HostGates;
   readonly refusalOfHost: (hostname: string) => string | null;
   readonly signal: AbortSignal;
@@ -126,7 +132,10 @@ async function follow(uri: string, context: FetchContext): Promise<Tried> {
 }
 
 /** One request, when its host's turn and the process's slot have come. The gate first: whoever waits there holds no slot. */
-async function hop(url: URL, shown: string, { settings, gates, signal, admit }: FetchContext): Promise<Reply> {
+async function hop(url: URL, shown: string, context: FetchContext): Promise<Reply> {
+  const { gates, signal, admit, hostHeaders } = context;
+  const own = hostHeaders.get(`${url.protocol}//${url.hostname.replace(/\.$/, "")}`);
+  const settings = { ...context.settings, headers: { ...context.settings.headers, ...own } };
   const leave = await gates.enter(url.hostname, signal);
   try {
     const release = await admit("network");

@@ -5,7 +5,9 @@ import { isHttpUri, redactUri } from "../../shared/http-uri.js";
 import { failedWith } from "../outcome.js";
 import type { Fetcher } from "./fetcher.js";
 import { createFileFetcher, type FileRoot } from "./file.js";
-import { createHttpFetcher, type HttpPolicy } from "./http.js";
+import { createHttpFetcher, type HostHeaders, type HttpPolicy } from "./http.js";
+
+export type { HostHeaders } from "./http.js";
 
 /** What a worker may read. */
 export interface FetchPolicy {
@@ -15,6 +17,8 @@ export interface FetchPolicy {
   readonly maxItemBytes: number;
   /** How web servers are asked. */
   readonly http: HttpPolicy;
+  /** @default none */
+  readonly hostHeaders?: HostHeaders;
 }
 
 /** A fetcher that may hold connections. */
@@ -27,10 +31,11 @@ export interface OpenFetcher extends Fetcher {
  * Opens the fetcher that serves every scheme this version knows; any other uri is `FETCH_UNSUPPORTED`. Throws
  * `OPTION_INVALID` where an allowed root does not exist, since nothing could be below it.
  */
-export async function openFetcher({ allowRoots, maxItemBytes, http: policy }: FetchPolicy): Promise<OpenFetcher> {
+export async function openFetcher(options: FetchPolicy): Promise<OpenFetcher> {
+  const { allowRoots, maxItemBytes, http: policy, hostHeaders = new Map() } = options;
   const roots = await Promise.all(allowRoots.map(resolveRoot));
   const files = createFileFetcher({ roots, maxItemBytes });
-  const http = createHttpFetcher({ policy, maxItemBytes });
+  const http = createHttpFetcher({ policy, maxItemBytes, hostHeaders });
   return {
     async fetch(uri, signal, admit) {
       if (uri.startsWith("/") || uri.startsWith("file:")) return files.fetch(uri, signal, admit);
