@@ -8,7 +8,7 @@ export function registerEnqueue(program: Command): void {
   const command = program
     .command("enqueue")
     .description("pin and queue the sources for workers elsewhere; exits when all is queued")
-    .argument("<source...>", "directories, or .txt lists with one path a line")
+    .argument("<source...>", "directories, or .txt lists with one path or http(s) address a line")
     .option("--json", "print what was queued as one JSON object on stdout")
     .addHelpText(
       "after",

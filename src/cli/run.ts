@@ -8,7 +8,7 @@ import { exitWithFailures, openTerminal } from "./terminal.js";
 const examples = `
 Examples:
   labelmill run photos                      every image below photos/, into ./labelmill-out/photos-<id>
-  labelmill run list.txt --out labels       one path a line
+  labelmill run list.txt --out labels       one path or http(s) address a line
   labelmill run photos --format jsonl --embedding none --json
 
 The same command goes on where it was interrupted, and does nothing once the run is complete.
@@ -19,7 +19,7 @@ export function registerRun(program: Command): void {
   const command = program
     .command("run")
     .description("label every image of the sources: enqueue, work, and wait for the dataset")
-    .argument("<source...>", "directories, or .txt lists with one path a line")
+    .argument("<source...>", "directories, or .txt lists with one path or http(s) address a line")
     .option("--json", "print the summary as one JSON object on stdout")
     .addHelpText("after", examples);
   addFlags(command, "run").action(async (sources: string[], { json, ...flags }: Record<string, unknown>) => {
