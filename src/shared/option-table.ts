@@ -226,7 +226,7 @@ export const optionTable = {
     flag: "--chunks-in-flight <n>",
     class: "execution",
     commands: working,
-    description: "chunks that one worker holds at once",
+    description: "chunks that one worker holds at once; up to 16 while web servers give it too little to do",
     expected: "an integer from 1 to 64",
     schema: integer(1, 64),
     default: 2,

@@ -15,6 +15,10 @@ export interface ProcessLimits {
   /** Items that are fetched, or wait for the host that they are on. */
   readonly aheadSlots: Slots;
   readonly predictSlots: Slots;
+  /** Runs one fetch, as far as `isStarving` is concerned. */
+  fetching<T>(fetch: () => Promise<T>): Promise<T>;
+  /** Whether decoder and model could take more than comes, as what is in hand waits for web servers. */
+  isStarving(): boolean;
   /** Counts bytes that are fetched and not yet answered for; call with a negative number to let them go. */
   holdBytes(delta: number): void;
   /** Resolves when one more fetch may start; the time until its release counts as spent fetching. */
@@ -41,6 +45,7 @@ export function createProcessLimits(
   compute: ComputeClient,
 ): ProcessLimits {
   let held = 0;
+  let fetches = 0;
   let fetchMs = 0;
   let reported = compute.times();
   const mayFetch = () => held < mostHeldBytes;
@@ -49,10 +54,18 @@ export function createProcessLimits(
     disk: new Slots(concurrency.disk, mayFetch),
     network: new Slots(concurrency.network, mayFetch),
   };
+  // One batch in the model, one filling behind it, and the decoders at work: more would only hold memory.
+  const predictSlots = new Slots(decodeConcurrency + 2 * batchSize);
   return {
     aheadSlots: new Slots(mostItemsAhead),
-    // One batch in the model, one filling behind it, and the decoders at work: more would only hold memory.
-    predictSlots: new Slots(decodeConcurrency + 2 * batchSize),
+    predictSlots,
+    fetching(fetch) {
+      fetches += 1;
+      return fetch().finally(() => {
+        fetches -= 1;
+      });
+    },
+    isStarving: () => fetches > 0 && !predictSlots.isFull && fetchSlots.disk.isIdle && mayFetch(),
     holdBytes(delta) {
       held += delta;
       if (delta >= 0) return;

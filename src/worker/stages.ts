@@ -114,7 +114,7 @@ async function fetchItem(
 ): Promise<FetchedItem> {
   if (item.failure !== undefined) return { item, fetched: failedWith(item.failure) };
   const admit: Admit = (place) => limits.admitFetch(place, order);
-  const fetched = await outlast(() => fetcher.fetch(item.uri, signal, admit));
+  const fetched = await outlast(() => limits.fetching(() => fetcher.fetch(item.uri, signal, admit)));
   if (fetched.ok) hold.add(fetched.value.bytes.length);
   return { item, fetched };
 }

@@ -78,7 +78,8 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
     },
   });
   const { chunksInFlight, lockMs } = options;
-  const consumer = startConsumer({ findRuns, chunksInFlight, lockMs, outages, log });
+  const { isStarving } = limits;
+  const consumer = startConsumer({ findRuns, chunksInFlight, isStarving, lockMs, outages, log });
   const ended = consumer.ended.finally(() => compute.close()).finally(() => fetcher.close());
   // Awaited by the caller, perhaps later than it rejects.
   ended.catch(() => {});
