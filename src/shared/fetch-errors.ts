@@ -50,6 +50,10 @@ export const fetchErrors = {
     "The name does not exist, or no name server answered. Tried again first where it may help.",
     true,
   ),
+  POLICY_ROBOTS: item(
+    "The server of {uri} asks not to use it: X-Robots-Tag says {tag}",
+    "Only with `--respect-robots-tag`: the answer says `noai`, `noimageai`, `noindex` or `none` to everybody or to labelmill.",
+  ),
   FETCH_TRUNCATED: item(
     "{uri} ended after {bytes} bytes: {reason}",
     "The connection ended before the body was whole. Tried again first.",

@@ -1,7 +1,7 @@
 /** How items are fetched from web servers: a part of the table in `option-table.ts`, which alone reads it. */
 import { isIP, isIPv4 } from "node:net";
 import { z } from "zod";
-import { type CommandName, integer, option, text, texts } from "./option-spec.js";
+import { type CommandName, flagValue, integer, option, text, texts } from "./option-spec.js";
 
 const working: readonly CommandName[] = ["run", "work"];
 const longestMs = 3_600_000;
@@ -112,6 +112,15 @@ export const fetchOptions = {
     expected: "HOST=env:NAME or HOST=file:PATH",
     schema: texts,
     default: [],
+  }),
+  respectRobotsTag: option<boolean>({
+    flag: "--respect-robots-tag",
+    class: "policy",
+    commands: working,
+    description: "leave images whose answer says noai, noimageai, noindex or none in X-Robots-Tag",
+    expected: "true or false",
+    schema: flagValue,
+    default: false,
   }),
   contact: option<string | null>({
     flag: "--contact <text>",

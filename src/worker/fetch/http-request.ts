@@ -8,7 +8,7 @@ import { type Failure, failure } from "../../shared/errors.js";
 import type { FetchedBytes } from "./fetcher.js";
 import { contentDecoderOf, readBody, TooLarge } from "./http-body.js";
 import { failureOf } from "./http-failure.js";
-import { httpDate, retryAfterMs } from "./http-headers.js";
+import { httpDate, retryAfterMs, robotsRefusal } from "./http-headers.js";
 
 export type Reply =
   | { readonly kind: "bytes"; readonly value: FetchedBytes }
@@ -20,6 +20,7 @@ export type Reply =
 export interface RequestSettings {
   readonly dispatcher: Dispatcher;
   readonly headers: Readonly<Record<string, string>>;
+  readonly respectRobotsTag: boolean;
   readonly maxItemBytes: number;
   readonly headersTimeoutMs: number;
   readonly idleTimeoutMs: number;
@@ -37,6 +38,7 @@ const mostDumpedBytes = 64 * 1024;
 /** Gives every failure as a value. Rejects with `signal.reason` when aborted. `shown` stands for the uri in messages. */
 export async function request(url: URL, shown: string, settings: RequestSettings, signal: AbortSignal): Promise<Reply> {
   const { dispatcher, headers, headersTimeoutMs, idleTimeoutMs, fetchTimeoutMs, maxItemBytes: limit } = settings;
+  const { respectRobotsTag } = settings;
   const deadline = startDeadline(fetchTimeoutMs, signal);
   let bytes: number | null = null;
   try {
@@ -53,7 +55,7 @@ export async function request(url: URL, shown: string, settings: RequestSettings
     const onProgress = (soFar: number) => {
       bytes = soFar;
     };
-    return await replyOf(answer, { shown, limit, onProgress });
+    return await replyOf(answer, { shown, limit, respectRobotsTag, onProgress });
   } catch (thrown) {
     signal.throwIfAborted();
     const late = { code: "FETCH_TIMEOUT", reason: "not whole within --fetch-timeout-ms" } as const;
@@ -67,6 +69,7 @@ export async function request(url: URL, shown: string, settings: RequestSettings
 
 interface Reading {
   readonly shown: string;
+  readonly respectRobotsTag: boolean;
   readonly limit: number;
   readonly onProgress: (bytes: number) => void;
 }
@@ -84,22 +87,34 @@ async function replyOf(answer: Dispatcher.ResponseData, reading: Reading): Promi
   return { kind: "failed", failure: failure(code, { uri, status: statusCode, after: "" }), isRetryable: false };
 }
 
-async function bytesOf(answer: Dispatcher.ResponseData, { shown, limit, onProgress }: Reading): Promise<Reply> {
+async function bytesOf(answer: Dispatcher.ResponseData, reading: Reading): Promise<Reply> {
   const { body } = answer;
-  const encoding = headerOf(answer, "content-encoding") ?? "";
-  const decoder = contentDecoderOf(encoding);
+  const { limit, onProgress } = reading;
+  const refusal = refusalOf(answer, reading);
+  const decoder = contentDecoderOf(headerOf(answer, "content-encoding") ?? "");
   const claimed = Number(headerOf(answer, "content-length") ?? 0);
-  if (decoder === undefined || claimed > limit) {
+  if (refusal !== null || decoder === undefined || claimed > limit) {
     // Destroyed unread; what that says about the connection is of no interest.
     body.on("error", () => {}).destroy();
-    if (claimed > limit) throw new TooLarge(claimed);
-    const reason = `its content encoding \`${encoding.slice(0, 100)}\` is not known`;
-    return { kind: "failed", failure: failure("FETCH_UNSUPPORTED", { uri: shown, reason }), isRetryable: false };
+    if (refusal === null) throw new TooLarge(claimed);
+    return { kind: "failed", failure: refusal, isRetryable: false };
   }
   const bytes = await readBody(body, decoder, { limit, onProgress });
   const sha256 = createHash("sha256").update(bytes).digest("hex");
   const etag = headerOf(answer, "etag") ?? null;
   return { kind: "bytes", value: { bytes, sha256, etag, modifiedAt: httpDate(headerOf(answer, "last-modified")) } };
+}
+
+/** Why a body is not read, whatever it holds. */
+function refusalOf(answer: Dispatcher.ResponseData, { shown, respectRobotsTag }: Reading): Failure | null {
+  const encoding = headerOf(answer, "content-encoding") ?? "";
+  if (contentDecoderOf(encoding) === undefined) {
+    const reason = `its content encoding \`${encoding.slice(0, 100)}\` is not known`;
+    return failure("FETCH_UNSUPPORTED", { uri: shown, reason });
+  }
+  const tags = [answer.headers["x-robots-tag"] ?? []].flat();
+  const tag = respectRobotsTag ? robotsRefusal(tags) : null;
+  return tag === null ? null : failure("POLICY_ROBOTS", { uri: shown, tag });
 }
 
 /** The first where there are several. */

@@ -29,6 +29,7 @@ export interface HttpPolicy extends AddressPolicyOptions {
   readonly idleTimeoutMs: number;
   readonly fetchTimeoutMs: number;
   readonly contact: string | null;
+  readonly respectRobotsTag: boolean;
 }
 
 /** Scheme and host (`https://example.org`) -> what is sent there, and nowhere else. */
@@ -58,7 +59,7 @@ const longestPauseMs = 30_000;
 export function createHttpFetcher(options: HttpFetcherOptions): Fetcher & { close(): Promise<void> } {
   const { policy, maxItemBytes, hostHeaders = new Map(), resolve = createResolveHost(), dial = createDial() } = options;
   const addresses = createAddressPolicy(policy);
-  const { connectTimeoutMs, headersTimeoutMs, idleTimeoutMs, fetchTimeoutMs } = policy;
+  const { connectTimeoutMs, headersTimeoutMs, idleTimeoutMs, fetchTimeoutMs, respectRobotsTag } = policy;
   const connect = createGuardedConnect({ policy: addresses, resolve, dial, connectTimeoutMs });
   const dispatcher = new Agent({ connect });
   const headers = {
@@ -66,7 +67,8 @@ export function createHttpFetcher(options: HttpFetcherOptions): Fetcher & { clos
     accept: "image/*, */*;q=0.5",
     "accept-encoding": "identity",
   };
-  const settings = { dispatcher, headers, maxItemBytes, headersTimeoutMs, idleTimeoutMs, fetchTimeoutMs };
+  const deadlines = { headersTimeoutMs, idleTimeoutMs, fetchTimeoutMs };
+  const settings = { dispatcher, headers, maxItemBytes, respectRobotsTag, ...deadlines };
   const context = { settings, hostHeaders, gates: createHostGates(policy), refusalOfHost: addresses.refusalOfHost };
   return {
     fetch: (uri, signal, admit = admitAtOnce) => fetchUri(uri, policy.fetchRetries, { ...context, signal, admit }),

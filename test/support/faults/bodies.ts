@@ -70,6 +70,18 @@ export const bodyFaults: readonly Fault[] = [
     },
   },
   {
+    name: "robots-noai",
+    what: "the image, with `X-Robots-Tag: noai` (`--respect-robots-tag`)",
+    code: "POLICY_ROBOTS",
+    serve: send((image) => image, { "x-robots-tag": "noai, noimageai" }),
+  },
+  {
+    name: "robots-other",
+    what: "the image, with `X-Robots-Tag: otherbot: noindex` (`--respect-robots-tag`)",
+    code: "ok",
+    serve: send((image) => image, { "x-robots-tag": "otherbot: noindex" }),
+  },
+  {
     name: "html",
     what: "a page of HTML called `image/jpeg`",
     code: "DECODE_UNSUPPORTED",

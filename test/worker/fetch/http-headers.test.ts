@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { httpDate, retryAfterMs } from "../../../src/worker/fetch/http-headers.js";
+import { httpDate, retryAfterMs, robotsRefusal } from "../../../src/worker/fetch/http-headers.js";
 
 const now = Date.UTC(1994, 10, 6, 8, 49, 7);
 
@@ -9,6 +9,22 @@ describe("worker/fetch/http-headers", () => {
       assert.equal(httpDate(text)?.toISOString(), "1994-11-06T08:49:37.000Z", text);
     for (const text of [undefined, "", "0", "soon", "1994", "Sun, 99 Foo 1994 08:49:37 GMT"])
       assert.equal(httpDate(text), null, text);
+  });
+
+  it("finds what asks everybody, or labelmill, not to use an answer", () => {
+    const asking = [
+      ["noai"],
+      ["all", "max-snippet: 20, NoIndex"],
+      ["labelmill: none"],
+      ["*: noimageai"],
+      ["nofollow,noindex"],
+    ];
+    const others = [[], ["all"], ["googlebot: noindex"], ["otherbot: noindex, nofollow", "nofollow"], ["noarchive"]];
+    assert.deepEqual(asking.map(robotsRefusal), ["noai", "noindex", "none", "noimageai", "noindex"]);
+    assert.deepEqual(
+      others.map(robotsRefusal),
+      others.map(() => null),
+    );
   });
 
   it("reads how long to wait in seconds or until a date", () => {
