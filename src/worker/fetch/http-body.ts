@@ -33,27 +33,42 @@ export function contentDecoderOf(encoding: string): ContentDecoder | null | unde
 }
 
 /**
- * The whole body. Rejects with TooLarge, and with the errors of `body` and of zlib. `onProgress` is told how many bytes have
- * come so far, as they come.
+ * Larger than most photos. Only so many bodies above it are read at once (`http.ts`), so that a list of endless ones costs a
+ * worker no more memory than it has: 128 requests of 128 MiB would be 16 GiB.
  */
+const largeBytes = 8 * 2 ** 20;
+
+export interface BodyReading {
+  readonly limit: number;
+  /** Told how many bytes have come so far, as they come. */
+  readonly onProgress: (bytes: number) => void;
+  /** Called once where the body is large, as it comes or decoded; reading goes on when it resolves. */
+  readonly admitLarge: () => Promise<void>;
+}
+
+/** The whole body. Rejects with TooLarge, and with the errors of `body`, of zlib and of `admitLarge`. */
 export async function readBody(
   body: AsyncIterable<Buffer>,
   decoder: ContentDecoder | null,
-  { limit, onProgress }: { readonly limit: number; readonly onProgress: (bytes: number) => void },
+  { limit, onProgress, admitLarge }: BodyReading,
 ): Promise<Uint8Array> {
-  const arriving = capped(body, limit, onProgress);
-  if (decoder === null) return collect(arriving);
-  return pipeline(arriving, decoder(), (decoded: AsyncIterable<Buffer>) => collect(capped(decoded, limit, () => {})));
-}
-
-async function* capped(blocks: AsyncIterable<Buffer>, limit: number, onProgress: (bytes: number) => void) {
-  let bytes = 0;
-  for await (const block of blocks) {
-    bytes += block.length;
-    onProgress(bytes);
-    if (bytes > limit) throw new TooLarge(bytes);
-    yield block;
+  let admitted: Promise<void> | undefined;
+  async function* capped(blocks: AsyncIterable<Buffer>, report: (bytes: number) => void): AsyncGenerator<Buffer> {
+    let bytes = 0;
+    for await (const block of blocks) {
+      bytes += block.length;
+      report(bytes);
+      if (bytes > limit) throw new TooLarge(bytes);
+      if (bytes > largeBytes) {
+        admitted ??= admitLarge();
+        await admitted;
+      }
+      yield block;
+    }
   }
+  const arriving = capped(body, onProgress);
+  if (decoder === null) return collect(arriving);
+  return pipeline(arriving, decoder(), (decoded: AsyncIterable<Buffer>) => collect(capped(decoded, () => {})));
 }
 
 async function collect(blocks: AsyncIterable<Buffer>): Promise<Buffer> {

@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import type { Dispatcher } from "undici";
 import { type Failure, failure } from "../../shared/errors.js";
+import type { Slots } from "../slots.js";
 import type { FetchedBytes } from "./fetcher.js";
 import { contentDecoderOf, readBody, TooLarge } from "./http-body.js";
 import { failureOf } from "./http-failure.js";
@@ -24,6 +25,8 @@ export interface RequestSettings {
   readonly maxItemBytes: number;
   readonly headersTimeoutMs: number;
   readonly idleTimeoutMs: number;
+  /** For bodies that are large. */
+  readonly largeSlots: Slots;
   /** From the first byte of the request to the last of the body. */
   readonly fetchTimeoutMs: number;
 }
@@ -38,8 +41,9 @@ const mostDumpedBytes = 64 * 1024;
 /** Gives every failure as a value. Rejects with `signal.reason` when aborted. `shown` stands for the uri in messages. */
 export async function request(url: URL, shown: string, settings: RequestSettings, signal: AbortSignal): Promise<Reply> {
   const { dispatcher, headers, headersTimeoutMs, idleTimeoutMs, fetchTimeoutMs, maxItemBytes: limit } = settings;
-  const { respectRobotsTag } = settings;
+  const { respectRobotsTag, largeSlots } = settings;
   const deadline = startDeadline(fetchTimeoutMs, signal);
+  const large = createLargeTurn(largeSlots, deadline.signal);
   let bytes: number | null = null;
   try {
     const answer = await dispatcher.request({
@@ -55,7 +59,7 @@ export async function request(url: URL, shown: string, settings: RequestSettings
     const onProgress = (soFar: number) => {
       bytes = soFar;
     };
-    return await replyOf(answer, { shown, limit, respectRobotsTag, onProgress });
+    return await replyOf(answer, { shown, limit, respectRobotsTag, onProgress, admitLarge: large.admit });
   } catch (thrown) {
     signal.throwIfAborted();
     const late = { code: "FETCH_TIMEOUT", reason: "not whole within --fetch-timeout-ms" } as const;
@@ -64,6 +68,7 @@ export async function request(url: URL, shown: string, settings: RequestSettings
     return { kind: "failed", ...failureOf(thrown, { uri: shown, limit, bytes }) };
   } finally {
     deadline.cancel();
+    large.end();
   }
 }
 
@@ -72,6 +77,7 @@ interface Reading {
   readonly respectRobotsTag: boolean;
   readonly limit: number;
   readonly onProgress: (bytes: number) => void;
+  readonly admitLarge: () => Promise<void>;
 }
 
 async function replyOf(answer: Dispatcher.ResponseData, reading: Reading): Promise<Reply> {
@@ -89,9 +95,9 @@ async function replyOf(answer: Dispatcher.ResponseData, reading: Reading): Promi
 
 async function bytesOf(answer: Dispatcher.ResponseData, reading: Reading): Promise<Reply> {
   const { body } = answer;
-  const { limit, onProgress } = reading;
   const refusal = refusalOf(answer, reading);
   const decoder = contentDecoderOf(headerOf(answer, "content-encoding") ?? "");
+  const { limit } = reading;
   const claimed = Number(headerOf(answer, "content-length") ?? 0);
   if (refusal !== null || decoder === undefined || claimed > limit) {
     // Destroyed unread; what that says about the connection is of no interest.
@@ -99,7 +105,7 @@ async function bytesOf(answer: Dispatcher.ResponseData, reading: Reading): Promi
     if (refusal === null) throw new TooLarge(claimed);
     return { kind: "failed", failure: refusal, isRetryable: false };
   }
-  const bytes = await readBody(body, decoder, { limit, onProgress });
+  const bytes = await readBody(body, decoder, reading);
   const sha256 = createHash("sha256").update(bytes).digest("hex");
   const etag = headerOf(answer, "etag") ?? null;
   return { kind: "bytes", value: { bytes, sha256, etag, modifiedAt: httpDate(headerOf(answer, "last-modified")) } };
@@ -145,6 +151,27 @@ function startDeadline(ms: number, outer: AbortSignal): RequestDeadline {
     cancel() {
       clearTimeout(timer);
       outer.removeEventListener("abort", abort);
+    },
+  };
+}
+
+/** One request's turn among the large ones: waited for until the deadline, given back at the end. */
+function createLargeTurn(slots: Slots, signal: AbortSignal): { admit(): Promise<void>; end(): void } {
+  let isOver = false;
+  let release = () => {};
+  return {
+    admit: () =>
+      new Promise((resolve, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+        void slots.acquire(0).then((giveBack) => {
+          if (isOver) return giveBack();
+          release = giveBack;
+          resolve();
+        });
+      }),
+    end() {
+      isOver = true;
+      release();
     },
   };
 }

@@ -12,6 +12,7 @@ import { failure } from "../../shared/errors.js";
 import { parseHttpUrl, redactUri } from "../../shared/http-uri.js";
 import { version } from "../../shared/version.js";
 import { failedWith, type Outcome, succeeded } from "../outcome.js";
+import { Slots } from "../slots.js";
 import { type AddressPolicyOptions, createAddressPolicy } from "./address-policy.js";
 import { type Admit, admitAtOnce, type FetchedBytes, type Fetcher } from "./fetcher.js";
 import { createDial, createGuardedConnect, type Dial } from "./guarded-connect.js";
@@ -50,6 +51,8 @@ export interface HttpFetcherOptions {
 type Tried = Exclude<Reply, { readonly kind: "redirect" }>;
 
 const mostRedirects = 5;
+/** Large bodies read at once. */
+const mostLarge = 8;
 /** Of the pause before the second try; doubles. The pause is that or up to twice as long, so that a host's items spread. */
 const firstPauseMs = 250;
 /** Longer is not waited for: the row says how long the server asks for. */
@@ -68,7 +71,8 @@ export function createHttpFetcher(options: HttpFetcherOptions): Fetcher & { clos
     "accept-encoding": "identity",
   };
   const deadlines = { headersTimeoutMs, idleTimeoutMs, fetchTimeoutMs };
-  const settings = { dispatcher, headers, maxItemBytes, respectRobotsTag, ...deadlines };
+  const largeSlots = new Slots(mostLarge);
+  const settings = { dispatcher, headers, maxItemBytes, respectRobotsTag, largeSlots, ...deadlines };
   const context = { settings, hostHeaders, gates: createHostGates(policy), refusalOfHost: addresses.refusalOfHost };
   return {
     fetch: (uri, signal, admit = admitAtOnce) => fetchUri(uri, policy.fetchRetries, { ...context, signal, admit }),

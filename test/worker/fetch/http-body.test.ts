@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { contentDecoderOf, readBody, TooLarge } from "../../../src/worker/fetch/http-body.js";
@@ -7,7 +8,8 @@ async function* inBlocks(bytes: Uint8Array, size: number): AsyncGenerator<Buffer
   for (let at = 0; at < bytes.length; at += size) yield Buffer.from(bytes.subarray(at, at + size));
 }
 
-const unlimited = { limit: Number.POSITIVE_INFINITY, onProgress: () => {} };
+const admitLarge = () => assert.fail("not large");
+const unlimited = { limit: Number.POSITIVE_INFINITY, onProgress: () => {}, admitLarge };
 
 describe("worker/fetch/http-body", () => {
   const encoders = {
@@ -43,16 +45,43 @@ describe("worker/fetch/http-body", () => {
         yield Buffer.alloc(1_000);
       }
     }
-    await assert.rejects(readBody(endless(), null, { limit: 5_000, onProgress: () => {} }), TooLarge);
+    await assert.rejects(readBody(endless(), null, { ...unlimited, limit: 5_000 }), TooLarge);
     assert.equal(taken, 6);
     const bomb = gzipSync(Buffer.alloc(2 ** 26));
     let came = 0;
     const onProgress = (bytes: number) => {
       came = bytes;
     };
-    const unpacked = readBody(inBlocks(bomb, 1_000), contentDecoderOf("gzip") ?? null, { limit: 100_000, onProgress });
+    const unpacked = readBody(inBlocks(bomb, 1_000), contentDecoderOf("gzip") ?? null, {
+      ...unlimited,
+      limit: 100_000,
+      onProgress,
+    });
     await assert.rejects(unpacked, (error) => error instanceof TooLarge && error.bytes < 200_000);
     assert.ok(came < bomb.length / 2, `read ${came} of ${bomb.length} bytes`);
+  });
+
+  it("asks once before it goes on with a large body, by what comes and by what it becomes", async () => {
+    const large = Buffer.alloc(9 * 2 ** 20);
+    for (const encoding of ["identity", "gzip"] as const) {
+      let asked = 0;
+      let came = 0;
+      const admit = async () => {
+        asked += 1;
+        const before = came;
+        await sleep(10);
+        assert.ok(encoding === "gzip" || came === before, "nothing comes meanwhile");
+      };
+      const onProgress = (bytes: number) => {
+        came = bytes;
+      };
+      const body = inBlocks(encoders[encoding](large), 2 ** 20);
+      const reading = { ...unlimited, onProgress, admitLarge: admit };
+      assert.equal((await readBody(body, contentDecoderOf(encoding) ?? null, reading)).length, large.length);
+      assert.equal(asked, 1);
+    }
+    const refuse = () => Promise.reject(new Error("no room"));
+    await assert.rejects(readBody(inBlocks(large, 2 ** 20), null, { ...unlimited, admitLarge: refuse }), /no room/);
   });
 
   it("says that compressed bytes end too early, or are none", async () => {

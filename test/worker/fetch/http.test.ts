@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { once } from "node:events";
+import { once, setMaxListeners } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,6 +10,7 @@ import type { Admit } from "../../../src/worker/fetch/fetcher.js";
 import { createHttpFetcher, type HttpFetcherOptions } from "../../../src/worker/fetch/http.js";
 
 const never = new AbortController().signal;
+setMaxListeners(0, never);
 const options = { ...resolveOptions({}), allowPrivate: ["127.0.0.1"], fetchRetries: 1 };
 
 describe("worker/fetch/http", () => {
@@ -157,6 +158,27 @@ describe("worker/fetch/http", () => {
     controller.abort(reason);
     for (const each of waiting) await assert.rejects(each, reason);
     await assert.rejects(fetcher.fetch(at("a"), controller.signal), reason);
+  });
+
+  it("reads large bodies a few at a time, and lets none wait beyond its deadline", async () => {
+    const large = Buffer.alloc(9 * 2 ** 20);
+    respond = ({ headers }, response) => {
+      response.write(large);
+      if (!headers.host?.startsWith("stuck")) response.end();
+    };
+    open({ policy: { ...options, fetchRetries: 0, fetchTimeoutMs: 3_000 }, maxItemBytes: 2 ** 24 });
+    const fetchAll = (name: string, count: number) =>
+      Promise.all(Array.from({ length: count }, (_, i) => fetcher.fetch(at(`${name}${i}`), never)));
+    const stuck = fetchAll("stuck", 8);
+    await sleep(1_500);
+    const [late] = await fetchAll("late", 1);
+    assert.ok(late?.ok, `it has its turn when the stuck ones end: ${JSON.stringify(late)}`.slice(0, 300));
+    assert.deepEqual(
+      new Set((await stuck).map((each) => (each.ok ? "ok" : each.failure.code))),
+      new Set(["FETCH_TIMEOUT"]),
+    );
+    const good = (await fetchAll("good", 12)).map((each) => (each.ok ? "ok" : each.failure.message));
+    assert.deepEqual(new Set(good), new Set(["ok"]));
   });
 
   it("ends its connections when it is closed", async () => {
