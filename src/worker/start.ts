@@ -4,6 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
+import { redactUri } from "../shared/http-uri.js";
 import type { Log } from "../shared/log.js";
 import type { ResolvedOptions } from "../shared/options.js";
 import type { Outages } from "../shared/outages.js";
@@ -11,7 +12,7 @@ import type { Redis } from "../shared/redis.js";
 import { startCompute } from "./compute-client/start.js";
 import { type ComputeHost, computeSettings } from "./compute-settings.js";
 import { startConsumer } from "./consumer.js";
-import { type HostHeaders, openFetcher } from "./fetch/open-fetcher.js";
+import { openFetcher, type WebAccess } from "./fetch/open-fetcher.js";
 import { describeModel } from "./model/describe-model.js";
 import { loadLabels, resolveModel } from "./model/known-models.js";
 import { createProcessLimits } from "./process-limits.js";
@@ -25,7 +26,7 @@ export interface WorkerSettings {
   /** Serves this run alone; null serves every run it can. */
   readonly onlyRun: string | null;
   readonly allowRoots: readonly string[];
-  readonly hostHeaders: HostHeaders;
+  readonly web: WebAccess;
   readonly outages: Outages;
   readonly log: Log;
 }
@@ -43,18 +44,17 @@ export interface Worker {
   close(drainTimeoutMs: number): Promise<void>;
 }
 
+const proxyMessage = "web servers are reached through a proxy; which addresses it connects to is for it to decide";
+
 /** Starts a worker; it works when this resolves. Throws MODEL_*, ENGINE_* and OPTION_INVALID. */
 export async function startWorker(settings: WorkerSettings): Promise<Worker> {
   const { redis, options, host, onlyRun, outages, log } = settings;
   const { cacheDir } = host;
   const model = await describeModel(cacheDir, options.model, options.precision);
-  const { allowRoots } = settings;
-  const fetcher = await openFetcher({
-    allowRoots,
-    maxItemBytes: options.maxItemBytes,
-    http: options,
-    hostHeaders: settings.hostHeaders,
-  });
+  const { allowRoots, web } = settings;
+  const fetcher = await openFetcher({ allowRoots, maxItemBytes: options.maxItemBytes, http: options, ...web });
+  if (web.proxy !== null)
+    log.warn(proxyMessage, { http: redactUri(web.proxy.http), https: redactUri(web.proxy.https) });
   const labels = await loadLabels(cacheDir, await resolveModel(cacheDir, options.model));
   const compute = await startCompute(computeSettings(model, options, host), { log });
   const limits = createProcessLimits(options, compute);

@@ -18,7 +18,10 @@ export interface AddressPolicyOptions {
 
 /** Each answer is the reason for refusing, as a clause, or null. */
 export interface AddressPolicy {
-  /** `hostname` as `URL` gives it. */
+  /**
+   * `hostname` as `URL` gives it. Knows the addresses of `localhost` and of literals without asking, so that these are refused
+   * also where a proxy makes the connection.
+   */
   refusalOfHost(hostname: string): string | null;
   /** `address` is the text of an IPv4 or IPv6 address. */
   refusalOfAddress(address: string): string | null;
@@ -63,22 +66,30 @@ export function createAddressPolicy({ allowHost, denyHost, allowPrivate }: Addre
   const denies = hostMatcher(denyHost);
   const denied = networksOf(denyHost);
   const opened = networksOf(allowPrivate.flatMap((each) => (each === "all" ? ["0.0.0.0/0", "::/0"] : [each])));
+  const refusalOfAddress = (text: string): string | null => {
+    if (isIP(text) === 0 || text.includes("%")) return `${text} is no address`;
+    const address = ipaddr.parse(text);
+    if (isInside(address, denied)) return `--deny-host forbids ${text}`;
+    const range = rangeOf(address);
+    if (range === "unicast" || (openable.has(range) && isInside(address, opened))) return null;
+    return `${text} is ${rangeNames[range] ?? range}`;
+  };
   return {
     refusalOfHost(hostname) {
       const host = plainHost(hostname);
       if (denies(host)) return `--deny-host forbids ${host}`;
-      return allowHost.length === 0 || allows(host) ? null : `--allow-host does not name ${host}`;
+      if (allowHost.length > 0 && !allows(host)) return `--allow-host does not name ${host}`;
+      const refusals = knownAddresses(host).map(refusalOfAddress);
+      return refusals.includes(null) ? null : (refusals[0] ?? null);
     },
-    refusalOfAddress(text) {
-      if (isIP(text) === 0 || text.includes("%")) return `${text} is no address`;
-      const address = ipaddr.parse(text);
-      if (isInside(address, denied)) return `--deny-host forbids ${text}`;
-      const range = rangeOf(address);
-      if (range === "unicast") return null;
-      if (openable.has(range) && isInside(address, opened)) return null;
-      return `${text} is ${rangeNames[range] ?? range}`;
-    },
+    refusalOfAddress,
   };
+}
+
+/** Of a name that needs no name server; none for any other. */
+function knownAddresses(host: string): readonly string[] {
+  if (isIP(host) !== 0) return [host];
+  return /(^|\.)localhost$/.test(host) ? ["127.0.0.1", "::1"] : [];
 }
 
 /** `unicast` for what may be connected to, else the kind of address. */

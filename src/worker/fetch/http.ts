@@ -7,7 +7,7 @@
  *       └──may help──> pause ──> try           hop: host's gate, process's slot, one request
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Agent } from "undici";
+import { Agent, type buildConnector, type Dispatcher, EnvHttpProxyAgent } from "undici";
 import { failure } from "../../shared/errors.js";
 import { parseHttpUrl, redactUri } from "../../shared/http-uri.js";
 import { version } from "../../shared/version.js";
@@ -36,11 +36,20 @@ export interface HttpPolicy extends AddressPolicyOptions {
 /** Scheme and host (`https://example.org`) -> what is sent there, and nowhere else. */
 export type HostHeaders = ReadonlyMap<string, Readonly<Record<string, string>>>;
 
+/** Urls of proxies by the scheme of what is fetched, empty for none, and the hosts that are reached without, as `NO_PROXY` has them. */
+export interface ProxySettings {
+  readonly http: string;
+  readonly https: string;
+  readonly direct: string;
+}
+
 export interface HttpFetcherOptions {
   readonly policy: HttpPolicy;
   readonly maxItemBytes: number;
   /** @default none */
   readonly hostHeaders?: HostHeaders;
+  /** It makes the connections, and resolves the names: what it may reach is for it to decide. @default none */
+  readonly proxy?: ProxySettings | null;
   /** @default the machine's name servers */
   readonly resolve?: ResolveHost;
   /** @default TCP and TLS */
@@ -64,7 +73,7 @@ export function createHttpFetcher(options: HttpFetcherOptions): Fetcher & { clos
   const addresses = createAddressPolicy(policy);
   const { connectTimeoutMs, headersTimeoutMs, idleTimeoutMs, fetchTimeoutMs, respectRobotsTag } = policy;
   const connect = createGuardedConnect({ policy: addresses, resolve, dial, connectTimeoutMs });
-  const dispatcher = new Agent({ connect });
+  const dispatcher = createDispatcher(connect, options.proxy ?? null);
   const headers = {
     "user-agent": userAgent(policy.contact),
     accept: "image/*, */*;q=0.5",
@@ -78,6 +87,14 @@ export function createHttpFetcher(options: HttpFetcherOptions): Fetcher & { clos
     fetch: (uri, signal, admit = admitAtOnce) => fetchUri(uri, policy.fetchRetries, { ...context, signal, admit }),
     close: () => dispatcher.destroy(),
   };
+}
+
+/** What is not reached through the proxy is connected to as ever. */
+function createDispatcher(connect: buildConnector.connector, proxy: ProxySettings | null): Dispatcher {
+  if (proxy === null) return new Agent({ connect });
+  const { http: httpProxy, https: httpsProxy, direct: noProxy } = proxy;
+  // Proxies refuse tunnels to port 80 as a rule.
+  return new EnvHttpProxyAgent({ connect, httpProxy, httpsProxy, noProxy, proxyTunnel: false });
 }
 
 /** Honest: who asks, in which version, and whom to tell. */

@@ -5,20 +5,24 @@ import { isHttpUri, redactUri } from "../../shared/http-uri.js";
 import { failedWith } from "../outcome.js";
 import type { Fetcher } from "./fetcher.js";
 import { createFileFetcher, type FileRoot } from "./file.js";
-import { createHttpFetcher, type HostHeaders, type HttpPolicy } from "./http.js";
+import { createHttpFetcher, type HostHeaders, type HttpPolicy, type ProxySettings } from "./http.js";
 
-export type { HostHeaders } from "./http.js";
+export type { HostHeaders, ProxySettings } from "./http.js";
+
+/** What this machine gives to fetch from web servers with; none of it where it is left out. */
+export interface WebAccess {
+  readonly hostHeaders: HostHeaders;
+  readonly proxy: ProxySettings | null;
+}
 
 /** What a worker may read. */
-export interface FetchPolicy {
+export interface FetchPolicy extends Partial<WebAccess> {
   /** Directories (or single files) that items may lie below; links that lead out of them are refused. */
   readonly allowRoots: readonly string[];
   /** Largest encoded image, in bytes. */
   readonly maxItemBytes: number;
   /** How web servers are asked. */
   readonly http: HttpPolicy;
-  /** @default none */
-  readonly hostHeaders?: HostHeaders;
 }
 
 /** A fetcher that may hold connections. */
@@ -32,10 +36,10 @@ export interface OpenFetcher extends Fetcher {
  * `OPTION_INVALID` where an allowed root does not exist, since nothing could be below it.
  */
 export async function openFetcher(options: FetchPolicy): Promise<OpenFetcher> {
-  const { allowRoots, maxItemBytes, http: policy, hostHeaders = new Map() } = options;
+  const { allowRoots, maxItemBytes, http: policy, hostHeaders = new Map(), proxy = null } = options;
   const roots = await Promise.all(allowRoots.map(resolveRoot));
   const files = createFileFetcher({ roots, maxItemBytes });
-  const http = createHttpFetcher({ policy, maxItemBytes, hostHeaders });
+  const http = createHttpFetcher({ policy, maxItemBytes, hostHeaders, proxy });
   return {
     async fetch(uri, signal, admit) {
       if (uri.startsWith("/") || uri.startsWith("file:")) return files.fetch(uri, signal, admit);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once, setMaxListeners } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { resolveOptions } from "../../../src/shared/options.js";
 import { version } from "../../../src/shared/version.js";
@@ -179,6 +179,36 @@ describe("worker/fetch/http", () => {
     );
     const good = (await fetchAll("good", 12)).map((each) => (each.ok ? "ok" : each.failure.message));
     assert.deepEqual(new Set(good), new Set(["ok"]));
+  });
+
+  it("reaches servers through a proxy where there is one, and keeps what it knows of their addresses", async () => {
+    const proxied: unknown[] = [];
+    respond = ({ url, headers }, response) => {
+      if (headers.host === `direct.localhost:${port}`) return response.end("direct");
+      proxied.push(url);
+      return response.end("by proxy");
+    };
+    server.on("connect", ({ url }, socket: Socket) => {
+      proxied.push(url);
+      socket.end("HTTP/1.1 403 Forbidden\r\n\r\n");
+    });
+    const url = `http://127.0.0.1:${port}`;
+    const resolve = async () => assert.fail("names are for the proxy");
+    open({
+      resolve,
+      proxy: { http: url, https: url, direct: "direct.localhost" },
+      policy: { ...options, fetchRetries: 0 },
+    });
+    const plain = await fetcher.fetch("http://images.test/a.jpg", never);
+    assert.equal(plain.ok && Buffer.from(plain.value.bytes).toString(), "by proxy");
+    const secure = await fetcher.fetch("https://images.test/a.jpg", never);
+    assert.equal(secure.ok || secure.failure.code, "FETCH_FAILED");
+    assert.deepEqual(proxied, ["http://images.test/a.jpg", "images.test:443"]);
+    for (const refused of ["http://169.254.169.254/", "http://10.0.0.1/", "https://[::ffff:127.0.0.1]/"]) {
+      const outcome = await fetcher.fetch(refused, never);
+      assert.equal(outcome.ok || outcome.failure.code, "FETCH_BLOCKED", refused);
+    }
+    assert.equal(proxied.length, 2);
   });
 
   it("ends its connections when it is closed", async () => {

@@ -1,20 +1,20 @@
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { readHostHeaders } from "../../src/library/host-headers.js";
+import { readWebAccess } from "../../src/library/web-access.js";
 import { useTempDir } from "../support/temp-dir.js";
 
 const secret = "hunter2";
 
-describe("library/host-headers", () => {
+describe("library/web-access", () => {
   const tempDir = useTempDir();
   const read = (given: readonly string[], env: Record<string, string> = {}) =>
-    readHostHeaders(given, { cwd: tempDir(), env });
+    readWebAccess({ header: [...given] }, { cwd: tempDir(), env });
 
   it("reads lines from variables and files, and keeps hosts and schemes apart", async () => {
     await writeFile(join(tempDir(), "headers"), "X-One: 1\r\nCookie: a=b; c=d\n\n");
     const env = { AUTH: `Authorization: Bearer ${secret}` };
-    const headers = await read(
+    const { hostHeaders: headers } = await read(
       ["Images.test=env:AUTH", "images.test=file:headers", "http://plain.test=file:headers"],
       env,
     );
@@ -45,5 +45,13 @@ describe("library/host-headers", () => {
       assert.equal((refused as { code?: unknown }).code, "OPTION_INVALID", each);
       assert.ok(!refused.message.includes(secret), refused.message);
     }
+  });
+
+  it("reads proxies in either spelling, and is none where neither scheme has one", async () => {
+    const proxyOf = async (env: Record<string, string>) => (await read([], env)).proxy;
+    assert.equal(await proxyOf({ NO_PROXY: "localhost", HTTPS_PROXY: "" }), null);
+    const found = { http: "", https: "http://p:3128", direct: ".internal" };
+    assert.deepEqual(await proxyOf({ HTTPS_PROXY: "http://p:3128", no_proxy: ".internal" }), found);
+    assert.equal((await proxyOf({ http_proxy: "http://a:1", HTTP_PROXY: "http://b:2" }))?.http, "http://a:1");
   });
 });

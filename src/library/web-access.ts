@@ -1,11 +1,13 @@
 /**
- * What `--header` gives to single web servers: credentials, as a rule. Their values come from the environment or from a file,
- * since a command line is seen by every user of the machine, and stay in the process: no message here shows one.
+ * What this machine gives a worker to fetch from web servers with: proxies, and the headers of `--header` for single hosts,
+ * which are credentials as a rule. Their values come from the environment or from a file, since a command line is seen by
+ * every user of the machine, and stay in the process: no message here shows one.
  */
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { LabelmillError, messageOf } from "../shared/errors.js";
-import type { HostHeaders } from "../worker/fetch/open-fetcher.js";
+import type { ResolvedOptions } from "../shared/options.js";
+import type { HostHeaders, ProxySettings, WebAccess } from "../worker/fetch/open-fetcher.js";
 import type { Places } from "./places.js";
 
 const form = /^((?:https?:\/\/)?[^=/\s]+)=(env|file):(.+)$/s;
@@ -16,11 +18,23 @@ const ownHeaders: ReadonlySet<string> = new Set([
   ...["accept-encoding", "range"],
 ]);
 
-/** Reads each `HOST=env:NAME` or `HOST=file:PATH`; several of one host add up. Throws OPTION_INVALID. */
-export async function readHostHeaders(
-  given: readonly string[],
+/** Reads both; throws OPTION_INVALID. */
+export async function readWebAccess(
+  { header }: Pick<ResolvedOptions, "header">,
   places: Pick<Places, "cwd" | "env">,
-): Promise<HostHeaders> {
+): Promise<WebAccess> {
+  return { hostHeaders: await readHostHeaders(header, places), proxy: readProxy(places.env) };
+}
+
+/** As curl and others read it; null where there is none. */
+function readProxy(env: Places["env"]): ProxySettings | null {
+  const read = (name: string) => env[name.toLowerCase()] || env[name] || "";
+  const proxies = { http: read("HTTP_PROXY"), https: read("HTTPS_PROXY"), direct: read("NO_PROXY") };
+  return proxies.http === "" && proxies.https === "" ? null : proxies;
+}
+
+/** Reads each `HOST=env:NAME` or `HOST=file:PATH`; several of one host add up. Throws OPTION_INVALID. */
+async function readHostHeaders(given: readonly string[], places: Pick<Places, "cwd" | "env">): Promise<HostHeaders> {
   const headers = new Map<string, Record<string, string>>();
   for (const each of given) {
     const [, host = "", kind, place = ""] = form.exec(each) ?? [];
