@@ -5,7 +5,7 @@ import { isHttpUri, redactUri } from "../../shared/http-uri.js";
 import { failedWith } from "../outcome.js";
 import type { Fetcher } from "./fetcher.js";
 import { createFileFetcher, type FileRoot } from "./file.js";
-import { createHttpFetcher, type HostHeaders, type HttpPolicy, type ProxySettings } from "./http.js";
+import type { HostHeaders, HttpPolicy, ProxySettings } from "./http.js";
 
 export type { HostHeaders, ProxySettings } from "./http.js";
 
@@ -39,16 +39,22 @@ export async function openFetcher(options: FetchPolicy): Promise<OpenFetcher> {
   const { allowRoots, maxItemBytes, http: policy, hostHeaders = new Map(), proxy = null } = options;
   const roots = await Promise.all(allowRoots.map(resolveRoot));
   const files = createFileFetcher({ roots, maxItemBytes });
-  const http = createHttpFetcher({ policy, maxItemBytes, hostHeaders, proxy });
+  // Loaded with the first web address: it takes 0.3 s, which neither `--help` nor a run of files should pay.
+  const openHttp = async () =>
+    (await import("./http.js")).createHttpFetcher({ policy, maxItemBytes, hostHeaders, proxy });
+  let http: ReturnType<typeof openHttp> | undefined;
   return {
     async fetch(uri, signal, admit) {
       if (uri.startsWith("/") || uri.startsWith("file:")) return files.fetch(uri, signal, admit);
-      if (isHttpUri(uri)) return http.fetch(uri, signal, admit);
+      if (isHttpUri(uri)) {
+        http ??= openHttp();
+        return (await http).fetch(uri, signal, admit);
+      }
       signal.throwIfAborted();
       const reason = "expected a path or a file:, http: or https: uri";
       return failedWith(failure("FETCH_UNSUPPORTED", { uri: redactUri(uri), reason }));
     },
-    close: () => http.close(),
+    close: async () => (await http)?.close(),
   };
 }
 

@@ -28,4 +28,16 @@ describe("worker/fetch/open-fetcher", () => {
       message: /\/no\/such\/root/,
     });
   });
+
+  it("asks web servers by the policy, and shows no credentials of what it refuses", async () => {
+    const fetcher = await openFetcher({ allowRoots: [], maxItemBytes: 1000, http });
+    const signal = new AbortController().signal;
+    for (const uri of ["https://10.0.0.1/a?token=hunter2", "HTTP://u:hunter2@[::1]/", "ftp://u:hunter2@h/a"]) {
+      const outcome = await fetcher.fetch(uri, signal);
+      assert.ok(!outcome.ok, uri);
+      assert.equal(outcome.failure.code, uri.startsWith("ftp") ? "FETCH_UNSUPPORTED" : "FETCH_BLOCKED");
+      assert.ok(!outcome.failure.message.includes("hunter2"), outcome.failure.message);
+    }
+    await fetcher.close();
+  });
 });
