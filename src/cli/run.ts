@@ -8,7 +8,7 @@ import { exitWithFailures, openTerminal } from "./terminal.js";
 const examples = `
 Examples:
   labelmill run photos                      every image below photos/, into ./labelmill-out/photos-<id>
-  labelmill run list.txt --out labels       one path a line
+  labelmill run list.txt --out labels       one path or http(s) address a line
   labelmill run '2026/**/*.jpg' more.csv    any mix of sources; tables have the column --uri-column
   find . -name '*.png' | labelmill run - --out labels
   labelmill run photos --format jsonl --embedding none --json

@@ -15,6 +15,7 @@ import type { Submission } from "../producer/submission.js";
 import { isCode } from "../shared/errors.js";
 import { createOutages, type Outages } from "../shared/outages.js";
 import { type RunRecord, requireRun } from "../shared/run-record.js";
+import type { WebAccess } from "../worker/fetch/open-fetcher.js";
 import { finishRun } from "../worker/finish.js";
 import { describeModel } from "../worker/model/describe-model.js";
 import { startWorker, type Worker } from "../worker/start.js";
@@ -23,6 +24,7 @@ import { ensureModel } from "./ensure-model.js";
 import { findFinished } from "./finished.js";
 import { openCall, requireItemsOnce } from "./open-call.js";
 import { prepareRedis, type RunRedis } from "./run-redis.js";
+import { readWebAccess } from "./web-access.js";
 
 export interface RunProgress {
   /** Items of the whole run; null while the source is still being read. */
@@ -83,6 +85,7 @@ async function runIn(
   hooks: Pick<ActiveRun, "onProgress" | "onStart">,
 ): Promise<RunResult> {
   const { options, places } = context;
+  const web = await readWebAccess(options, places);
   const model = await describeModel(places.cacheDir, options.model, options.precision);
   const submission = await openCall(context, sources, model);
   const place = openStorage(submission.out);
@@ -97,7 +100,7 @@ async function runIn(
   const redis = await openRedis({ runId: head.runId, out: storage.location });
   let isFinished = false;
   try {
-    const active = { context, submission, storage, head, redis, outages, ...hooks };
+    const active = { context, submission, storage, head, redis, outages, web, ...hooks };
     const summary = await runToTheEnd(active).catch((error: unknown) => finishedElsewhere(storage, error));
     isFinished = true;
     return { summary, wasComplete: false };
@@ -120,6 +123,7 @@ interface ActiveRun {
   readonly head: RunHead;
   readonly redis: RunRedis;
   readonly outages: Outages;
+  readonly web: WebAccess;
   readonly onProgress: (progress: RunProgress) => void;
   readonly onStart: (run: RunStart) => void;
 }
@@ -156,10 +160,10 @@ async function runToTheEnd(active: ActiveRun): Promise<Summary> {
   }
 }
 
-function startOwnWorker({ context, submission, head, redis, outages }: ActiveRun): Promise<Worker> {
+function startOwnWorker({ context, submission, head, redis, outages, web }: ActiveRun): Promise<Worker> {
   const { options, places, log } = context;
   const allowRoots = [...options.allowRoot.map((root) => resolve(places.cwd, root)), ...submission.source.roots];
-  const own = { onlyRun: head.runId, allowRoots, outages, log };
+  const own = { onlyRun: head.runId, allowRoots, web, outages, log };
   return startWorker({ redis: redis.redis, options, host: places, ...own });
 }
 

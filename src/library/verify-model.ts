@@ -130,7 +130,7 @@ async function readImages(
   const { maxItemBytes } = options;
   const given = sources.length > 0 ? sources : [examplePhotos];
   const { source } = await openSources(given, options, { cwd: places.cwd });
-  const fetcher = await openFetcher({ allowRoots: source.roots, maxItemBytes });
+  const fetcher = await openFetcher({ allowRoots: source.roots, maxItemBytes, http: options });
   const limit = options.limit ?? usualLimit;
   const images: Uint8Array[] = [];
   let skipped = 0;
@@ -142,6 +142,7 @@ async function readImages(
     if (options.limit === null) log.info(`took the first ${limit} images; --limit takes another number`);
     break;
   }
+  await fetcher.close();
   if (images.length === 0) throw noImages(sources, "there is no image that can be read");
   return { images, skipped };
 }

@@ -4,6 +4,7 @@ import { startWorker as startWorkerProcess, type Worker } from "../worker/start.
 import { type CallOptions, resolveCall } from "./context.js";
 import { ensureModel } from "./ensure-model.js";
 import { requireRedis } from "./run-redis.js";
+import { readWebAccess } from "./web-access.js";
 
 /**
  * Starts a worker that serves every run it can, until it is closed or `signal` aborts. Local files are read below `allowRoot` only.
@@ -20,7 +21,8 @@ export async function startWorker(given: CallOptions = {}): Promise<Worker> {
     await ensureModel(context);
     const allowRoots = options.allowRoot.map((root) => resolve(places.cwd, root));
     const outages = createOutages({ storageTimeoutMs: options.outageTimeoutMs, log });
-    const settings = { redis, options, host: places, onlyRun: null, allowRoots, outages, log };
+    const web = await readWebAccess(options, places);
+    const settings = { redis, options, host: places, onlyRun: null, allowRoots, web, outages, log };
     const worker = await startWorkerProcess(settings);
     const ended = worker.ended.finally(() => {
       context.release();

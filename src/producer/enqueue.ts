@@ -23,6 +23,7 @@ import { cutSegments, type ListPosition, positionAfter } from "./chunk.js";
 import { isQueueEmpty, queueChunks } from "./chunk-queue.js";
 import { createSeenUris, type SeenUris } from "./seen-uris.js";
 import type { Source, SourceItem } from "./source/source.js";
+import { vetItems } from "./vet-item.js";
 
 export interface EnqueueContext {
   readonly head: RunHead;
@@ -115,7 +116,7 @@ async function pinRest(
   const { limit, chunkSize, dedupe } = head.identity;
   const before = { ...source.leftOut() };
   const duplicates = { "duplicate uri": 0 };
-  const given = source.items(resumeToken);
+  const given = vetItems(source.items(resumeToken));
   const wanted = dedupe === "none" ? given : dropSeen(given, await pinnedUris(storage, start.segment), duplicates);
   const items = takeItems(wanted, limit === null ? Number.POSITIVE_INFINITY : limit - start.item, signal);
   let position = start;

@@ -4,41 +4,11 @@
  * An item's failure is a value (`Failure`) until it is a row; a `LabelmillError` is thrown for infrastructure and usage
  * only. `docs/errors.md` is compared with this table, both ways, by a test.
  */
-
-/** One entry of the table. `exitCode` is the command's exit status and exists for run errors only. */
-interface ErrorSpec {
-  readonly scope: "item" | "run";
-  /** One sentence: what was expected, what was found, what to do. `{name}` is replaced by a detail. */
-  readonly template: string;
-  /** Whether the same attempt may succeed later without anybody changing the input. */
-  readonly retryable: boolean;
-  readonly exitCode?: 1 | 2 | 130;
-  /** What it means and what to do about it, for `docs/errors.md`. */
-  readonly doc: string;
-}
-
-const item = (template: string, doc: string, retryable = false) =>
-  ({ scope: "item", template, doc, retryable }) as const satisfies ErrorSpec;
-const failed = (template: string, doc: string, retryable = false) =>
-  ({ scope: "run", template, doc, retryable, exitCode: 1 }) as const satisfies ErrorSpec;
-const usage = (template: string, doc: string) =>
-  ({ scope: "run", template, doc, retryable: false, exitCode: 2 }) as const satisfies ErrorSpec;
+import { type ErrorSpec, failed, item, usage } from "./error-spec.js";
+import { fetchErrors } from "./fetch-errors.js";
 
 export const errorTable = {
-  FETCH_NOT_FOUND: item("Nothing is at {uri}", "The file does not exist, or a link points to nothing."),
-  FETCH_FAILED: item("Could not read {uri}: {reason}", "The operating system refused or broke off the read.", true),
-  FETCH_DENIED: item(
-    "Not allowed to read {uri}",
-    "The worker's user lacks permission for the file or for a directory above it.",
-  ),
-  FETCH_TOO_LARGE: item(
-    "{uri} has {bytes} bytes, more than --max-item-bytes {limit}",
-    "The encoded file is larger than one item may be. Raise `--max-item-bytes` where such files are wanted.",
-  ),
-  FETCH_UNSUPPORTED: item(
-    "No fetcher serves {uri}: expected a file path or a file: uri",
-    "The scheme of the uri is not one that this version can fetch.",
-  ),
+  ...fetchErrors,
   DECODE_UNSUPPORTED: item(
     "Not an image in a supported format (JPEG, PNG, WebP, GIF, TIFF, AVIF): {reason}",
     "The bytes are not one of the supported formats, whatever the file's name says.",

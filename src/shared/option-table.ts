@@ -7,6 +7,7 @@ import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { type BatchSizeRequest, largestBatchSize } from "./batch-size.js";
 import { type DevicesRequest, type EngineName, type EngineRequest, engineNames } from "./engine-names.js";
+import { fetchOptions } from "./fetch-options.js";
 import { logFormats, logLevels } from "./log.js";
 import { type CommandName, gpuNumbers, integer, option, text, texts } from "./option-spec.js";
 import { type Precision, precisions } from "./precision.js";
@@ -116,6 +117,7 @@ export const optionTable = {
     schema: integer(100, 3_600_000),
     default: 20_000,
   }),
+  ...fetchOptions,
   outageTimeoutMs: option<number>({
     flag: "--outage-timeout-ms <ms>",
     class: "policy",
@@ -202,7 +204,7 @@ export const optionTable = {
     flag: "--chunks-in-flight <n>",
     class: "execution",
     commands: working,
-    description: "chunks that one worker holds at once",
+    description: "chunks that one worker holds at once; up to 16 while web servers give it too little to do",
     expected: "an integer from 1 to 64",
     schema: integer(1, 64),
     default: 2,

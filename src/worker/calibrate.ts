@@ -147,10 +147,14 @@ async function* predictAll(
   compute: ComputeClient,
   { allowRoots, options, uris, signal }: CalibrateSettings,
 ): AsyncGenerator<Outcome<Prediction>> {
-  const fetcher = await openFetcher({ allowRoots, maxItemBytes: options.maxItemBytes });
+  const fetcher = await openFetcher({ allowRoots, maxItemBytes: options.maxItemBytes, http: options });
   const slots = new Slots(2 * compute.report.batchSize + options.decodeConcurrency);
   const work = (uri: string) => predictOne(uri, { compute, fetcher, signal });
-  yield* mapOrdered(uris(), { slots, order: 0, signal, work });
+  try {
+    yield* mapOrdered(uris(), { slots, order: 0, signal, work });
+  } finally {
+    await fetcher.close();
+  }
 }
 
 async function predictOne(

@@ -12,6 +12,7 @@
  *
  * Trouble that may pass (no space, Redis out of memory) is waited for first, under the lock; meanwhile nothing is taken.
  */
+import { setMaxListeners } from "node:events";
 import { isCode, messageOf } from "../shared/errors.js";
 import { type ChunkRef, parseChunkRef } from "../shared/job.js";
 import type { Log } from "../shared/log.js";
@@ -50,6 +51,8 @@ export interface ConsumerSettings {
   /** The runs to serve now; called about once a second. A run that it no longer returns is closed. */
   readonly findRuns: () => Promise<readonly ServedRun[]>;
   readonly chunksInFlight: number;
+  /** Whether the chunks in hand give the machine too little to do, so that more may be taken; asked some times a second. */
+  readonly isStarving: () => boolean;
   readonly lockMs: number;
   readonly outages: Outages;
   readonly log: Log;
@@ -68,6 +71,10 @@ export interface Consumer {
 const findRunsEveryMs = 1_000;
 const shortestIdleMs = 20;
 const longestIdleMs = 500;
+/** Beyond `chunksInFlight`, for a worker that starves; a limit, as others may want the chunks too. */
+const mostChunksInFlight = 16;
+/** How long it has to starve before one more is taken: longer than a usual answer of a web server takes. */
+const starvedMs = 100;
 /** How long Redis may take to get the chunks back once the time to drain is over. */
 const giveBackWithinMs = 3_000;
 
@@ -100,7 +107,8 @@ export function startConsumer(settings: ConsumerSettings): Consumer {
     inHand.set(work, next.run);
   };
 
-  const mayTake = () => inHand.size < settings.chunksInFlight;
+  const isStarved = createLaster(settings.isStarving, starvedMs);
+  const mayTake = () => inHand.size < settings.chunksInFlight || (isStarved() && inHand.size < mostChunksInFlight);
   const done = takeUntilStopped(stop.signal, { scheduler, idle, mayTake, start, outages: settings.outages })
     .catch(fail)
     .then(async () => {
@@ -120,6 +128,19 @@ export function startConsumer(settings: ConsumerSettings): Consumer {
       await ended.finally(() => [late, silent].forEach(clearTimeout));
       if (abandon.signal.aborted) settings.log.warn(redisSilentMessage);
     },
+  };
+}
+
+/** Whether `is` has been true whenever it was asked for `ms`; then that time begins anew. */
+function createLaster(is: () => boolean, ms: number): () => boolean {
+  let sinceMs: number | null = null;
+  return () => {
+    const nowMs = performance.now();
+    if (!is()) sinceMs = null;
+    else sinceMs ??= nowMs;
+    if (sinceMs === null || nowMs - sinceMs < ms) return false;
+    sinceMs = nowMs;
+    return true;
   };
 }
 
@@ -213,6 +234,8 @@ async function serveTaken({ run, taken }: NextChunk, context: ServeContext): Pro
   const lock = keepLock(taken, lockMs, log);
   const about = { runId: run.runId, jobId: taken.jobId };
   const signal = AbortSignal.any([lock.signal, giveUp]);
+  // Every item that waits for its host listens; Node would warn of the eleventh.
+  setMaxListeners(0, signal);
   const outlast: ChunkTurn["outlast"] = (action) => outages.outlast(action, signal);
   const leave = (error: unknown) => {
     if (!run.leave(error)) throw error;

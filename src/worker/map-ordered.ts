@@ -14,19 +14,43 @@ export interface MapOrderedSettings<T, U> {
  * Maps `source` with as many calls at once as `slots` allow, and yields the results in the source's order. Runs ahead of
  * its consumer, so stages chained this way overlap. An error of the source or of `work` is thrown at its turn.
  */
-export async function* mapOrdered<T, U>(
+export function mapOrdered<T, U>(
+  source: AsyncIterable<T> | Iterable<T>,
+  settings: MapOrderedSettings<T, U>,
+): AsyncGenerator<U> {
+  return map(source, settings, true);
+}
+
+/** As `mapOrdered`, but yields each result as soon as there is one, so that a slow value holds up no other. */
+export function mapAsDone<T, U>(
+  source: AsyncIterable<T> | Iterable<T>,
+  settings: MapOrderedSettings<T, U>,
+): AsyncGenerator<U> {
+  return map(source, settings, false);
+}
+
+async function* map<T, U>(
   source: AsyncIterable<T> | Iterable<T>,
   { slots, order, signal, work }: MapOrderedSettings<T, U>,
+  inOrder: boolean,
 ): AsyncGenerator<U> {
+  /** What is to be yielded next, in that order. */
   const started: Promise<U>[] = [];
+  let unlisted = 0;
   let isOver = false;
   let ended = false;
   let wake = () => {};
   const put = (result: Promise<U>) => {
     // Thrown where it is awaited below; until then it must not count as unhandled.
     result.catch(() => {});
-    started.push(result);
-    wake();
+    unlisted += 1;
+    const list = () => {
+      unlisted -= 1;
+      started.push(result);
+      wake();
+    };
+    if (inOrder) list();
+    else void result.then(list, list);
   };
   const pump = async () => {
     for await (const value of source) {
@@ -48,7 +72,7 @@ export async function* mapOrdered<T, U>(
       if (next !== undefined) {
         yield await unlessAborted(next, signal);
       } else {
-        if (ended) return;
+        if (ended && unlisted === 0) return;
         const more = new Promise<void>((resolve) => {
           wake = resolve;
         });

@@ -22,7 +22,7 @@ export interface PredictedItem {
   readonly prediction: Outcome<Prediction>;
 }
 
-/** The steps of a chunk's way. They keep the items' order and limit themselves; see `stages.ts`. */
+/** The steps of a chunk's way. They limit themselves, and give items in any order; see `stages.ts`. */
 export interface Stages {
   items(chunk: ChunkRef): Promise<readonly PinnedItem[]>;
   fetch(items: readonly PinnedItem[]): AsyncIterable<FetchedItem>;
@@ -38,5 +38,6 @@ export async function runChunk(chunk: ChunkRef, stages: Stages): Promise<PartCou
   const predicted = stages.predict(fetched);
   const rows: Row[] = [];
   for await (const item of predicted) rows.push(stages.toRow(item));
+  rows.sort((a, b) => a.item_index - b.item_index);
   return stages.commit(chunk, rows);
 }

@@ -4,14 +4,26 @@
  * instead of all ending together and leaving the engine without work.
  */
 export class Slots {
+  readonly #size: number;
   #free: number;
   readonly #mayStart: () => boolean;
   readonly #waiting: { readonly order: number; readonly start: () => void }[] = [];
 
   /** `mayStart` can hold work back although a slot is free; call `wake` when its answer may have changed. */
   constructor(size: number, mayStart: () => boolean = () => true) {
+    this.#size = size;
     this.#free = size;
     this.#mayStart = mayStart;
+  }
+
+  /** Nobody holds a slot, or waits for one. */
+  get isIdle(): boolean {
+    return this.#free === this.#size && !this.isFull;
+  }
+
+  /** Who asks now has to wait. */
+  get isFull(): boolean {
+    return this.#free === 0 || this.#waiting.length > 0;
   }
 
   /** Resolves with the function that gives the slot back. Lower `order` first, equals in the order of asking. */

@@ -11,8 +11,8 @@ import type { ChunkRef } from "../shared/job.js";
 import { version } from "../shared/version.js";
 import type { ComputeClient } from "./compute-client/client.js";
 import type { ChunkTurn } from "./consumer.js";
-import type { Fetcher } from "./fetch/fetcher.js";
-import { mapOrdered } from "./map-ordered.js";
+import type { Admit, Fetcher } from "./fetch/fetcher.js";
+import { mapAsDone, mapOrdered } from "./map-ordered.js";
 import { failedWith } from "./outcome.js";
 import type { FetchedItem, PredictedItem, Stages } from "./pipeline.js";
 import type { ProcessLimits } from "./process-limits.js";
@@ -44,12 +44,13 @@ export function createStages(
     async items(chunk) {
       return chunkItems(await outlast(() => segments.get(chunk)), chunk.chunk);
     },
+    // Any number of items may wait for a slow host: they hold no slot of `admitFetch`, and no other item waits for them.
     fetch: (items) =>
-      mapOrdered(items, {
-        slots: limits.fetchSlots,
+      mapAsDone(items, {
+        slots: limits.aheadSlots,
         order,
         signal,
-        work: (item) => fetchItem(item, context, bytesHeld, { signal, outlast }),
+        work: (item) => fetchItem(item, context, bytesHeld, { order, signal, outlast }),
       }),
     predict: (items) =>
       mapOrdered(items, {
@@ -111,16 +112,11 @@ async function fetchItem(
   item: PinnedItem,
   { fetcher, limits }: StageContext,
   hold: ByteHold,
-  { signal, outlast }: Pick<ChunkTurn, "signal" | "outlast">,
+  { order, signal, outlast }: Pick<ChunkTurn, "order" | "signal" | "outlast">,
 ): Promise<FetchedItem> {
   if (item.failure !== undefined) return { item, fetched: failedWith(item.failure) };
-  const fetched = await outlast(async () => {
-    const startedMs = performance.now();
-    const outcome = await fetcher.fetch(item.uri, signal);
-    // Fetching alone: a wait for a source that is gone must not make fetching what bounds the run.
-    limits.addFetchTime(performance.now() - startedMs);
-    return outcome;
-  });
+  const admit: Admit = (place) => limits.admitFetch(place, order);
+  const fetched = await outlast(() => limits.fetching(() => fetcher.fetch(item.uri, signal, admit)));
   if (fetched.ok) hold.add(fetched.value.bytes.length);
   return { item, fetched };
 }

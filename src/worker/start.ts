@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { DevicesRequest } from "../shared/engine-names.js";
+import { redactUri } from "../shared/http-uri.js";
 import type { Log } from "../shared/log.js";
 import type { ResolvedOptions } from "../shared/options.js";
 import type { Outages } from "../shared/outages.js";
@@ -16,7 +17,7 @@ import { requireCudaEngine, startDevices } from "./compute-client/start-devices.
 import { type ComputeHost, computeSettings } from "./compute-settings.js";
 import { startConsumer } from "./consumer.js";
 import { requireGpus } from "./cuda-gpus.js";
-import { openFetcher } from "./fetch/open-fetcher.js";
+import { openFetcher, type WebAccess } from "./fetch/open-fetcher.js";
 import { describeModel } from "./model/describe-model.js";
 import { loadLabels, resolveModel } from "./model/known-models.js";
 import { createProcessLimits } from "./process-limits.js";
@@ -30,6 +31,7 @@ export interface WorkerSettings {
   /** Serves this run alone; null serves every run it can. */
   readonly onlyRun: string | null;
   readonly allowRoots: readonly string[];
+  readonly web: WebAccess;
   readonly outages: Outages;
   readonly log: Log;
 }
@@ -50,12 +52,17 @@ export interface Worker {
   close(drainTimeoutMs: number): Promise<void>;
 }
 
+const proxyMessage = "web servers are reached through a proxy; which addresses it connects to is for it to decide";
+
 /** Starts a worker; it works when this resolves. Throws MODEL_*, ENGINE_* and OPTION_INVALID. */
 export async function startWorker(settings: WorkerSettings): Promise<Worker> {
   const { redis, options, host, onlyRun, outages, log } = settings;
   const { cacheDir } = host;
   const model = await describeModel(cacheDir, options.model, options.precision);
-  const fetcher = await openFetcher({ allowRoots: settings.allowRoots, maxItemBytes: options.maxItemBytes });
+  const { allowRoots, web } = settings;
+  const fetcher = await openFetcher({ allowRoots, maxItemBytes: options.maxItemBytes, http: options, ...web });
+  if (web.proxy !== null)
+    log.warn(proxyMessage, { http: redactUri(web.proxy.http), https: redactUri(web.proxy.https) });
   const labels = await loadLabels(cacheDir, await resolveModel(cacheDir, options.model));
   const { compute, children } = await startChildren(computeSettings(model, options, host), options.devices, log);
   const limits = createProcessLimits({ ...options, batchSize: compute.report.batchSize, children }, compute);
@@ -64,7 +71,7 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
   const findRuns = createRunFinder({
     onlyRun,
     model,
-    allowRoots: settings.allowRoots,
+    allowRoots,
     log,
     context: {
       redis,
@@ -79,8 +86,9 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
     },
   });
   const { chunksInFlight, lockMs } = options;
-  const consumer = startConsumer({ findRuns, chunksInFlight, lockMs, outages, log });
-  const ended = consumer.ended.finally(() => compute.close());
+  const { isStarving } = limits;
+  const consumer = startConsumer({ findRuns, chunksInFlight, isStarving, lockMs, outages, log });
+  const ended = consumer.ended.finally(() => compute.close()).finally(() => fetcher.close());
   // Awaited by the caller, perhaps later than it rejects.
   ended.catch(() => {});
   const { engine, why: whyEngine, batchSize, whyBatchSize } = compute.report;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { renderErrors, renderOptions } from "./render-docs.js";
+import { renderErrors, renderFaults, renderOptions } from "./render-docs.js";
 
 const readDoc = (name: string) => readFile(new URL(`../../../docs/${name}`, import.meta.url), "utf8");
 
@@ -11,5 +11,11 @@ describe("docs", () => {
 
   it("options.md says what the table of options says", async () => {
     assert.equal(await readDoc("options.md"), renderOptions());
+  });
+
+  it("fetch.md has a line for everything that the fault origin does", async () => {
+    const page = await readDoc("fetch.md");
+    assert.equal(page, renderFaults(page));
+    assert.match(page, /^\| 64 MiB of zeros .* \| `FETCH_TOO_LARGE` \|$/m);
   });
 });

@@ -1,8 +1,12 @@
-/** Renders `docs/errors.md` and `docs/options.md` from the tables in the code. Read by `generate.ts` and by the test. */
+/**
+ * Renders `docs/errors.md` and `docs/options.md` from the tables in the code, and the table of faults in `docs/fetch.md` from
+ * the test's list. Read by `generate.ts` and by the test.
+ */
 import { errorTable } from "../../src/shared/errors.js";
 import type { OptionClass, OptionSpec } from "../../src/shared/option-spec.js";
 import { optionTable } from "../../src/shared/option-table.js";
 import { envNameOf, optionNames } from "../../src/shared/options.js";
+import { faults } from "../support/faults/origin.js";
 
 const cell = (text: string) => text.replaceAll("|", "\\|");
 const row = (...cells: string[]) => `| ${cells.map(cell).join(" | ")} |`;
@@ -33,6 +37,16 @@ ${row("code", "exit status", "retryable", "what it means")}
 ${row("---", "---", "---", "---")}
 ${runs.map(([code, spec]) => row(`\`${code}\``, String("exitCode" in spec ? spec.exitCode : ""), spec.retryable ? "yes" : "no", spec.doc)).join("\n")}
 `;
+}
+
+/** `page` with its table of faults made anew. */
+export function renderFaults(page: string): string {
+  const rows = faults.map(({ what, code }) => row(what, code === "ok" ? "ok" : `\`${code}\``));
+  const table = [row("what the server does", "the row"), row("---", "---"), ...rows].join("\n");
+  return page.replace(
+    /(<!-- faults -->\n)[\s\S]*(<!-- \/faults -->)/,
+    (_, start: string, end: string) => `${start}${table}\n${end}`,
+  );
 }
 
 const classTexts: Readonly<Record<OptionClass, string>> = {

@@ -121,7 +121,7 @@ describe("e2e/work", function () {
     const seen: number[] = [];
     const out = join(tempDir(), "out");
     const { summary } = await run(list, { out, redisUrl: server.url, onProgress: ({ done }) => seen.push(done) });
-    assert.deepEqual(summary.failuresByCode, { FETCH_NOT_FOUND: 1, FETCH_UNSUPPORTED: 1 });
+    assert.deepEqual(summary.failuresByCode, { FETCH_NOT_FOUND: 1, FETCH_BLOCKED: 1 });
     assert.ok(seen.length > 0);
     const rows = await collect((await openResults(out)).rows({ columns: ["source_line", "label"] }));
     assert.deepEqual(rows, [

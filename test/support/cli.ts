@@ -27,9 +27,10 @@ export interface RunningCli {
   readonly result: Promise<CliResult>;
 }
 
-/** Starts `labelmill` with `args`; REDIS_URL is unset unless given. */
+/** Starts `labelmill` with `args`; REDIS_URL and proxies are unset unless given. */
 export function startCli(args: readonly string[], { cwd, env = {}, preload }: CliOptions = {}): RunningCli {
-  const { REDIS_URL: _, ...inherited } = process.env;
+  const unset = /^(REDIS_URL|https?_proxy)$/i;
+  const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !unset.test(name)));
   const nodeArgs = preload === undefined ? [] : ["--import", preload];
   const child = spawn(process.execPath, [...nodeArgs, entry, ...args], { cwd, env: { ...inherited, ...env } });
   let stdout = "";

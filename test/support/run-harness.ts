@@ -17,6 +17,7 @@ import type { Redis } from "../../src/shared/redis.js";
 import type { Prediction } from "../../src/worker/compute/protocol.js";
 import type { ComputeClient } from "../../src/worker/compute-client/client.js";
 import { type Consumer, startConsumer } from "../../src/worker/consumer.js";
+import type { Fetcher } from "../../src/worker/fetch/fetcher.js";
 import { type Outcome, succeeded } from "../../src/worker/outcome.js";
 import { createProcessLimits } from "../../src/worker/process-limits.js";
 import { createRunFinder } from "../../src/worker/run-finder.js";
@@ -30,11 +31,11 @@ export interface TestRun {
   readonly source: Source;
 }
 
-/** `count` items, `/i/0` and on; the token of an item is the index of the next. */
-export function numberedSource(count: number): Source {
+/** `count` items, by default `/i/0` and on; the token of an item is the index of the next. */
+export function numberedSource(count: number, uriOf = (i: number) => `/i/${i}`): Source {
   return {
     async *items(after) {
-      for (let i = Number(after ?? 0); i < count; i += 1) yield { uri: `/i/${i}`, token: String(i + 1) };
+      for (let i = Number(after ?? 0); i < count; i += 1) yield { uri: uriOf(i), token: String(i + 1) };
     },
     leftOut: () => ({}),
     roots: ["/"],
@@ -44,10 +45,19 @@ export function numberedSource(count: number): Source {
 /** Waits for Redis, and not for storage. */
 export const testOutages: Outages = createOutages({ storageTimeoutMs: 0, log: silentLog });
 
+export interface SubmitOptions {
+  readonly count?: number;
+  readonly chunkSize?: number;
+  readonly source?: Source;
+}
+
 /** Creates, registers and enqueues a run of `count` items in chunks of `chunkSize`. */
-export async function submitRun(redis: Redis, out: string, { count = 12, chunkSize = 4 } = {}): Promise<TestRun> {
+export async function submitRun(
+  redis: Redis,
+  out: string,
+  { count = 12, chunkSize = 4, source = numberedSource(count) }: SubmitOptions = {},
+): Promise<TestRun> {
   const storage = openStorage(out);
-  const source = numberedSource(count);
   const { head } = await createRunHead(storage, { ...sampleIdentity, sources: ["/i"], chunkSize });
   await registerRun({ head, storage, redis });
   await enqueueRun({ head, storage, redis, source, outages: testOutages, signal: new AbortController().signal });
@@ -61,6 +71,8 @@ export interface ConsumerOptions {
   readonly onlyRun?: string;
   readonly log?: Log;
   readonly outages?: Outages;
+  /** Where items come from; else an item's bytes are its uri. */
+  readonly fetcher?: Fetcher;
   /** Wraps the queue, for faults that cannot be caused for real. */
   readonly wrapQueue?: (queue: RunQueue) => RunQueue;
 }
@@ -75,7 +87,7 @@ export const somePrediction: Prediction = {
   embedding: new Float32Array(4).fill(0.5),
 };
 
-/** What one worker's runs share. An item's bytes are its uri. */
+/** What one worker's runs share. */
 export function testWorkerContext(redis: Redis, options: ConsumerOptions = {}): WorkerContext {
   const { predict = async () => succeeded(somePrediction), lockMs = 10_000, log = silentLog } = options;
   const { wrapQueue = (queue) => queue } = options;
@@ -95,16 +107,16 @@ export function testWorkerContext(redis: Redis, options: ConsumerOptions = {}): 
     times: () => ({ decodeMs: 0, inferMs: 0, batches: 0, images: 0, restarts: 0 }),
     close: async () => {},
   };
-  const fetcher = {
+  const itself: Fetcher = {
     fetch: async (uri: string) =>
       succeeded({ bytes: Buffer.from(uri), sha256: "a".repeat(64), etag: null, modifiedAt: null }),
   };
   const workerId = `w${Math.random().toString(16).slice(2)}`;
   return {
     redis,
-    fetcher,
+    fetcher: options.fetcher ?? itself,
     compute,
-    limits: createProcessLimits({ decodeConcurrency: 2, batchSize: 8, children: 1 }, compute),
+    limits: createProcessLimits({ decodeConcurrency: 2, batchSize: 8, children: 1, fetchConcurrency: 128 }, compute),
     labels: ["zero", "one"],
     addRows: () => {},
     openQueue: async (runId: string) => wrapQueue(await openRunQueue({ redis, runId, workerId, lockMs, log })),
@@ -118,7 +130,8 @@ export function startTestConsumer(redis: Redis, options: ConsumerOptions = {}): 
   const { model: name, precision, modelSha256, preprocessSha256 } = sampleIdentity;
   const model = { name, precision, modelSha256, preprocessSha256 };
   const findRuns = createRunFinder({ context, onlyRun, model, allowRoots: ["/i"], log });
-  return startConsumer({ findRuns, chunksInFlight, lockMs, outages, log });
+  const { isStarving } = context.limits;
+  return startConsumer({ findRuns, chunksInFlight, isStarving, lockMs, outages, log });
 }
 
 /** Resolves when the run's summary is written. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { mapOrdered } from "../../src/worker/map-ordered.js";
+import { mapAsDone, mapOrdered } from "../../src/worker/map-ordered.js";
 import { Slots } from "../../src/worker/slots.js";
 import { collect } from "../support/temp-dir.js";
 
@@ -26,6 +26,19 @@ describe("worker/map-ordered", () => {
       numbers.map((n) => n * 2),
     );
     assert.equal(most, 4);
+  });
+
+  it("gives each result as soon as there is one, where asked to", async () => {
+    const work = async (n: number) => sleep(n === 0 ? 40 : 1, n);
+    const results = await collect(mapAsDone([0, 1, 2, 3], { slots: new Slots(4), order: 0, signal: never, work }));
+    assert.deepEqual([results.at(-1), results.length], [0, 4]);
+    const broken = mapAsDone(numbers, {
+      slots: new Slots(2),
+      order: 0,
+      signal: never,
+      work: () => Promise.reject("no"),
+    });
+    await assert.rejects(collect(broken), /no/);
   });
 
   it("throws an error of the work at its turn, and takes no more from the source", async () => {

@@ -63,4 +63,20 @@ describe("worker/slots", () => {
     await settled();
     assert.equal(second, false);
   });
+
+  it("says whether it is idle, or full", async () => {
+    let isOpen = false;
+    const slots = new Slots(2, () => isOpen);
+    const states = () => [slots.isIdle, slots.isFull];
+    assert.deepEqual(states(), [true, false]);
+    const held = slots.acquire(0);
+    assert.deepEqual(states(), [false, true], "one waits though both are free");
+    isOpen = true;
+    slots.wake();
+    assert.deepEqual(states(), [false, false]);
+    await slots.acquire(0);
+    assert.deepEqual(states(), [false, true]);
+    (await held)();
+    assert.deepEqual(states(), [false, false]);
+  });
 });

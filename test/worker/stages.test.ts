@@ -1,15 +1,17 @@
 import assert from "node:assert/strict";
+import { readPartRows } from "../../src/dataset/part.js";
 import { createRunHead } from "../../src/dataset/run-head.js";
 import { openStorage } from "../../src/dataset/storage/open-storage.js";
 import { failure } from "../../src/shared/errors.js";
 import type { ComputeClient } from "../../src/worker/compute-client/client.js";
+import { type Admit, admitAtOnce } from "../../src/worker/fetch/fetcher.js";
 import { failedWith, type Outcome, succeeded } from "../../src/worker/outcome.js";
 import { runChunk } from "../../src/worker/pipeline.js";
 import { createProcessLimits } from "../../src/worker/process-limits.js";
 import { createStages } from "../../src/worker/stages.js";
 import { sampleIdentity } from "../dataset/samples.js";
 import { somePrediction } from "../support/run-harness.js";
-import { useTempDir } from "../support/temp-dir.js";
+import { collect, useTempDir } from "../support/temp-dir.js";
 
 const ref = (chunk: number) => ({ v: 1, run: "r", chunk, segment: 0, sha256: "0".repeat(64) }) as const;
 /** As many bytes as one process may hold. */
@@ -19,7 +21,11 @@ describe("worker/stages", () => {
   const tempDir = useTempDir();
 
   /** Stages of one worker, whose chunks are `uris` each; `predict` and `bytesOf` decide about an item. */
-  async function worker({ bytesOf = (uri: string): Uint8Array => Buffer.from(uri), uris = ["/a", "/b"] } = {}) {
+  async function worker({
+    bytesOf = (uri: string): Uint8Array => Buffer.from(uri),
+    uris = ["/a", "/b"],
+    slowHost = Promise.resolve(),
+  } = {}) {
     const storage = openStorage(tempDir());
     const { head } = await createRunHead(storage, { ...sampleIdentity, chunkSize: uris.length });
     const fetched: string[] = [];
@@ -39,13 +45,18 @@ describe("worker/stages", () => {
       }));
     const segments = { get: async ({ chunk }: { chunk: number }) => segmentOf(chunk, items(chunk)) };
     const fetcher = {
-      fetch: async (uri: string) => {
+      fetch: async (uri: string, _signal: AbortSignal, admit: Admit = admitAtOnce) => {
+        if (uri.startsWith("/slow")) await slowHost;
+        (await admit("disk"))();
         fetched.push(uri);
         if (uri === "/gone") return failedWith(failure("FETCH_NOT_FOUND", { uri }));
         return succeeded({ bytes: bytesOf(uri), sha256: "a".repeat(64), etag: null, modifiedAt: null });
       },
     };
-    const limits = createProcessLimits({ decodeConcurrency: 1, batchSize: 1, children: 1 }, compute);
+    const limits = createProcessLimits(
+      { decodeConcurrency: 1, batchSize: 1, children: 1, fetchConcurrency: 8 },
+      compute,
+    );
     const addRows = (delta: number) => {
       rowsInHand += delta;
     };
@@ -82,6 +93,28 @@ describe("worker/stages", () => {
     assert.deepEqual([ok, failuresByCode], [2, { FETCH_NOT_FOUND: 1, ITEM_INVALID: 1 }]);
     assert.deepEqual(fetched, ["/a", "/gone", "/b"]);
     assert.equal(rowsInHand(), 0);
+  });
+
+  it("predicts what has come while a slow host is waited for, and keeps the items' order in the part", async () => {
+    let answer = () => {};
+    const slowHost = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const slow = Array.from({ length: 40 }, (_, i) => `/slow/${i}`);
+    const { run, fetched, predictWith } = await worker({ uris: [...slow, "/a", "/b"], slowHost });
+    let predicted = 0;
+    predictWith(async () => {
+      predicted += 1;
+      if (predicted === 2) answer();
+      return succeeded(somePrediction);
+    });
+    assert.equal((await run(0)).ok, 42);
+    assert.deepEqual(fetched.slice(0, 2), ["/a", "/b"]);
+    const rows = await collect(readPartRows(openStorage(tempDir()), "parts/part-00000000.parquet", ["item_index"]));
+    assert.deepEqual(
+      rows.map((row) => row.item_index),
+      Array.from({ length: 42 }, (_, i) => i),
+    );
   });
 
   it("lets go of the bytes of an aborted chunk, so that the next one is fetched", async () => {

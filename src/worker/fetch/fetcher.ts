@@ -10,12 +10,24 @@ export interface FetchedBytes {
   readonly modifiedAt: Date | null;
 }
 
+/** What a fetch is bound by, and so which limit of the process it counts against. */
+export type FetchPlace = "disk" | "network";
+
+/**
+ * Resolves, with the function that gives the slot back, when the process may fetch one more. A fetcher asks when it is
+ * about to start and not while it waits for something else, so that a slow place takes no slot from the others.
+ */
+export type Admit = (place: FetchPlace) => Promise<() => void>;
+
+/** For callers with limits of their own. */
+export const admitAtOnce: Admit = async () => () => {};
+
 /** The port: gets the bytes behind a uri. Adapters are the other files of this folder; `open-fetcher` chooses one. */
 export interface Fetcher {
   /**
    * Resolves for every uri, whatever is there: a missing, forbidden, oversized or unreadable one is a failure value.
    * Rejects with `signal.reason` when aborted, and with STORAGE_FAILED where not the item but its place or this machine
-   * fails, so that it may succeed later.
+   * fails, so that it may succeed later. `admit` is `admitAtOnce` where it is not given.
    */
-  fetch(uri: string, signal: AbortSignal): Promise<Outcome<FetchedBytes>>;
+  fetch(uri: string, signal: AbortSignal, admit?: Admit): Promise<Outcome<FetchedBytes>>;
 }

@@ -10,7 +10,7 @@ import { type FileHandle, open, readdir, readlink, realpath, stat } from "node:f
 import { type Failure, failure, LabelmillError, messageOf, systemCode } from "../../shared/errors.js";
 import { pathOfUri } from "../../shared/file-uri.js";
 import { failedWith, type Outcome, succeeded } from "../outcome.js";
-import type { FetchedBytes, Fetcher } from "./fetcher.js";
+import { admitAtOnce, type FetchedBytes, type Fetcher } from "./fetcher.js";
 
 /** A directory (or single file) that files may lie below. */
 export interface FileRoot {
@@ -46,15 +46,18 @@ class Refused extends Error {
 /** A fetcher of absolute paths and local `file:` uris. Etags are null: a file has none. */
 export function createFileFetcher(options: FileFetcherOptions): Fetcher {
   return {
-    async fetch(uri, signal) {
-      signal.throwIfAborted();
+    async fetch(uri, signal, admit = admitAtOnce) {
+      const release = await admit("disk");
       try {
+        signal.throwIfAborted();
         return await fetchFile(uri, options, signal);
       } catch (thrown) {
         signal.throwIfAborted();
         if (thrown instanceof Refused) return failedWith(thrown.failure);
         await refuseOutage(uri, thrown, options.roots);
         return failedWith(systemFailure(uri, thrown));
+      } finally {
+        release();
       }
     },
   };
@@ -66,7 +69,10 @@ async function fetchFile(
   signal: AbortSignal,
 ): Promise<Outcome<FetchedBytes>> {
   const named = pathOfUri(uri);
-  if (named === null) return failedWith(failure("FETCH_UNSUPPORTED", { uri }));
+  if (named === null)
+    return failedWith(
+      failure("FETCH_UNSUPPORTED", { uri, reason: "expected a file: uri with an absolute local path" }),
+    );
   // Node refuses such a path by throwing a usage error; no file has such a name.
   if (named.includes(0)) return failedWith(failure("POLICY_PATH", { uri, reason: "its name holds a NUL byte" }));
   const path = await realpath(named, { encoding: "buffer" });

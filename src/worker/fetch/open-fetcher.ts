@@ -1,31 +1,60 @@
 import { realpath, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { failure, LabelmillError } from "../../shared/errors.js";
+import { isHttpUri, redactUri } from "../../shared/http-uri.js";
 import { failedWith } from "../outcome.js";
 import type { Fetcher } from "./fetcher.js";
 import { createFileFetcher, type FileRoot } from "./file.js";
+import type { HostHeaders, HttpPolicy, ProxySettings } from "./http.js";
+
+export type { HostHeaders, ProxySettings } from "./http.js";
+
+/** What this machine gives to fetch from web servers with; none of it where it is left out. */
+export interface WebAccess {
+  readonly hostHeaders: HostHeaders;
+  readonly proxy: ProxySettings | null;
+}
 
 /** What a worker may read. */
-export interface FetchPolicy {
+export interface FetchPolicy extends Partial<WebAccess> {
   /** Directories (or single files) that items may lie below; links that lead out of them are refused. */
   readonly allowRoots: readonly string[];
   /** Largest encoded image, in bytes. */
   readonly maxItemBytes: number;
+  /** How web servers are asked. */
+  readonly http: HttpPolicy;
+}
+
+/** A fetcher that may hold connections. */
+export interface OpenFetcher extends Fetcher {
+  /** Ends them; what is under way fails. */
+  close(): Promise<void>;
 }
 
 /**
  * Opens the fetcher that serves every scheme this version knows; any other uri is `FETCH_UNSUPPORTED`. Throws
  * `OPTION_INVALID` where an allowed root does not exist, since nothing could be below it.
  */
-export async function openFetcher(policy: FetchPolicy): Promise<Fetcher> {
-  const roots = await Promise.all(policy.allowRoots.map(resolveRoot));
-  const files = createFileFetcher({ roots, maxItemBytes: policy.maxItemBytes });
+export async function openFetcher(options: FetchPolicy): Promise<OpenFetcher> {
+  const { allowRoots, maxItemBytes, http: policy, hostHeaders = new Map(), proxy = null } = options;
+  const roots = await Promise.all(allowRoots.map(resolveRoot));
+  const files = createFileFetcher({ roots, maxItemBytes });
+  // Loaded with the first web address: it takes 0.3 s, which neither `--help` nor a run of files should pay.
+  const openHttp = async () =>
+    (await import("./http.js")).createHttpFetcher({ policy, maxItemBytes, hostHeaders, proxy });
+  let http: ReturnType<typeof openHttp> | undefined;
   return {
-    async fetch(uri, signal) {
-      if (uri.startsWith("/") || uri.startsWith("file:")) return files.fetch(uri, signal);
+    async fetch(uri, signal, admit) {
+      if (uri.startsWith("/") || uri.startsWith("file:")) return files.fetch(uri, signal, admit);
+      if (isHttpUri(uri)) {
+        http ??= openHttp();
+        return (await http).fetch(uri, signal, admit);
+      }
       signal.throwIfAborted();
-      return failedWith(failure("FETCH_UNSUPPORTED", { uri }));
+      const reason = "expected a path or a file:, http: or https: uri";
+      return failedWith(failure("FETCH_UNSUPPORTED", { uri: redactUri(uri), reason }));
     },
+    close: async () => (await http)?.close(),
   };
 }
 

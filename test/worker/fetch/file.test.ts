@@ -18,12 +18,15 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { uriOfPath } from "../../../src/shared/file-uri.js";
+import { resolveOptions } from "../../../src/shared/options.js";
 import type { FetchedBytes, Fetcher } from "../../../src/worker/fetch/fetcher.js";
 import { openFetcher } from "../../../src/worker/fetch/open-fetcher.js";
 import type { Outcome } from "../../../src/worker/outcome.js";
 
 const limit = 1000;
 const never = new AbortController().signal;
+
+const http = resolveOptions({});
 
 describe("worker/fetch/file", () => {
   let base: string;
@@ -37,7 +40,7 @@ describe("worker/fetch/file", () => {
     root = join(base, "root");
     mkdirSync(root);
     writeFileSync(join(base, "secret.jpg"), "outside");
-    fetcher = await openFetcher({ allowRoots: [root], maxItemBytes: limit });
+    fetcher = await openFetcher({ allowRoots: [root], maxItemBytes: limit, http });
   });
 
   afterEach(() => rmSync(base, { recursive: true, force: true }));
@@ -99,7 +102,7 @@ describe("worker/fetch/file", () => {
   });
 
   it("stops at the limit when the file grows while it is read", async () => {
-    const large = await openFetcher({ allowRoots: [root], maxItemBytes: 200_000 });
+    const large = await openFetcher({ allowRoots: [root], maxItemBytes: 200_000, http });
     writeFileSync(at("growing"), Buffer.alloc(190_000));
     const fetched = large.fetch(at("growing"), never);
     for (let round = 0; round < 50; round += 1) {
@@ -112,12 +115,12 @@ describe("worker/fetch/file", () => {
   });
 
   it("reads to the end what reports no size, as files of /proc do", async function () {
-    const proc = await openFetcher({ allowRoots: ["/proc"], maxItemBytes: 1_000_000 }).catch(() => null);
+    const proc = await openFetcher({ allowRoots: ["/proc"], maxItemBytes: 1_000_000, http }).catch(() => null);
     if (proc === null) return this.skip();
     const outcome = await proc.fetch(`/proc/${process.pid}/status`, never);
     assert.ok(outcome.ok);
     assert.match(Buffer.from(outcome.value.bytes).toString(), /^Name:/);
-    const small = await openFetcher({ allowRoots: ["/proc"], maxItemBytes: 50 });
+    const small = await openFetcher({ allowRoots: ["/proc"], maxItemBytes: 50, http });
     const refused = await small.fetch(`/proc/${process.pid}/status`, never);
     assert.ok(!refused.ok);
     assert.equal(refused.failure.code, "FETCH_TOO_LARGE");
@@ -144,7 +147,7 @@ describe("worker/fetch/file", () => {
   it("allows a single file as a root, and the whole file system", async () => {
     const secret = join(base, "secret.jpg");
     for (const allowRoots of [[secret], ["/"]]) {
-      const outcome = await (await openFetcher({ allowRoots, maxItemBytes: limit })).fetch(secret, never);
+      const outcome = await (await openFetcher({ allowRoots, maxItemBytes: limit, http })).fetch(secret, never);
       assert.ok(outcome.ok);
     }
   });
@@ -175,7 +178,7 @@ describe("worker/fetch/file", () => {
     } finally {
       server.close();
     }
-    const devices = await openFetcher({ allowRoots: ["/dev"], maxItemBytes: limit });
+    const devices = await openFetcher({ allowRoots: ["/dev"], maxItemBytes: limit, http });
     const outcome = await devices.fetch("/dev/zero", never);
     assert.ok(!outcome.ok);
     assert.match(outcome.failure.message, /a device/);
@@ -191,7 +194,7 @@ describe("worker/fetch/file", () => {
   it("takes a missing file for missing, but a root that is gone for an outage that may pass", async () => {
     writeFileSync(at("a.jpg"), "x");
     symlinkSync(root, join(base, "link"));
-    const linked = await openFetcher({ allowRoots: [join(base, "link")], maxItemBytes: limit });
+    const linked = await openFetcher({ allowRoots: [join(base, "link")], maxItemBytes: limit, http });
     await assertCode(at("gone.jpg"), "FETCH_NOT_FOUND");
     renameSync(root, join(base, "moved"));
     await assert.rejects(fetch(at("a.jpg")), {
@@ -211,7 +214,7 @@ describe("worker/fetch/file", () => {
     } catch {
       return this.skip();
     }
-    const mounted = await openFetcher({ allowRoots: [root], maxItemBytes: limit });
+    const mounted = await openFetcher({ allowRoots: [root], maxItemBytes: limit, http });
     execFileSync("umount", [root]);
     await assert.rejects(mounted.fetch(at("a.jpg"), never), { code: "STORAGE_FAILED" });
     mount();

@@ -1,0 +1,76 @@
+/**
+ * What this machine gives a worker to fetch from web servers with: proxies, and the headers of `--header` for single hosts,
+ * which are credentials as a rule. Their values come from the environment or from a file, since a command line is seen by
+ * every user of the machine, and stay in the process: no message here shows one.
+ */
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { LabelmillError, messageOf } from "../shared/errors.js";
+import type { ResolvedOptions } from "../shared/options.js";
+import type { HostHeaders, ProxySettings, WebAccess } from "../worker/fetch/open-fetcher.js";
+import type { Places } from "./places.js";
+
+const form = /^((?:https?:\/\/)?[^=/\s]+)=(env|file):(.+)$/s;
+const headerLine = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*$/;
+/** The request is ours (RFC 9110, section 7.6.1, and framing). */
+const ownHeaders: ReadonlySet<string> = new Set([
+  ...["host", "connection", "keep-alive", "upgrade", "te", "trailer", "transfer-encoding", "content-length", "expect"],
+  ...["accept-encoding", "range"],
+]);
+
+/** Reads both; throws OPTION_INVALID. */
+export async function readWebAccess(
+  { header }: Pick<ResolvedOptions, "header">,
+  places: Pick<Places, "cwd" | "env">,
+): Promise<WebAccess> {
+  return { hostHeaders: await readHostHeaders(header, places), proxy: readProxy(places.env) };
+}
+
+/** As curl and others read it; null where there is none. */
+function readProxy(env: Places["env"]): ProxySettings | null {
+  const read = (name: string) => env[name.toLowerCase()] || env[name] || "";
+  const proxies = { http: read("HTTP_PROXY"), https: read("HTTPS_PROXY"), direct: read("NO_PROXY") };
+  return proxies.http === "" && proxies.https === "" ? null : proxies;
+}
+
+/** Reads each `HOST=env:NAME` or `HOST=file:PATH`; several of one host add up. Throws OPTION_INVALID. */
+async function readHostHeaders(given: readonly string[], places: Pick<Places, "cwd" | "env">): Promise<HostHeaders> {
+  const headers = new Map<string, Record<string, string>>();
+  for (const each of given) {
+    const [, host = "", kind, place = ""] = form.exec(each) ?? [];
+    // Without its form it may be a credential that was put into the wrong place.
+    if (kind === undefined) throw invalid("HOST=env:NAME or HOST=file:PATH", "***");
+    const shown = `${host}=${kind}:${place}`;
+    const text = kind === "env" ? places.env[place] : await readHeaderFile(resolve(places.cwd, place), shown);
+    if (text === undefined || text === "") throw invalid("the name of a variable that is set", shown);
+    const key = keyOf(host);
+    headers.set(key, { ...headers.get(key), ...parseHeaders(text, shown) });
+  }
+  return headers;
+}
+
+/** The scheme is https unless it is named: nothing secret goes over the wire in clear by a redirect. */
+function keyOf(host: string): string {
+  return (/^https?:\/\//.test(host) ? host : `https://${host}`).toLowerCase().replace(/\.$/, "");
+}
+
+async function readHeaderFile(path: string, shown: string): Promise<string> {
+  return readFile(path, "utf8").catch((error: unknown) => {
+    throw invalid(`a file that can be read (${messageOf(error)})`, shown, error);
+  });
+}
+
+function parseHeaders(text: string, shown: string): Record<string, string> {
+  const lines = text.split(/\r?\n/).filter((line) => line !== "");
+  return Object.fromEntries(
+    lines.map((line, i) => {
+      const [, name, value = ""] = headerLine.exec(line) ?? [];
+      if (name === undefined) throw invalid(`lines of the form \`Name: value\` (line ${i + 1} is not)`, shown);
+      if (ownHeaders.has(name.toLowerCase())) throw invalid(`headers other than ${name}`, shown);
+      return [name.toLowerCase(), value];
+    }),
+  );
+}
+
+const invalid = (expected: string, value: string, cause?: unknown) =>
+  new LabelmillError("OPTION_INVALID", { option: "header", expected, value, from: "--header" }, { cause });

@@ -1,0 +1,21 @@
+import { failure } from "../shared/errors.js";
+import { redactUri, vetUri } from "../shared/http-uri.js";
+import type { SourceItem } from "./source/source.js";
+
+/** `items` as they may be pinned; what follows sees canonical uris, and no credentials. */
+export async function* vetItems(items: AsyncIterable<SourceItem>): AsyncGenerator<SourceItem> {
+  for await (const item of items) yield vetItem(item);
+}
+
+/**
+ * The item as it may be pinned, whichever source gave it: http and https uris in canonical form; one that carries
+ * credentials, or is none, fails with ITEM_INVALID and is shown without them.
+ */
+export function vetItem(item: SourceItem): SourceItem {
+  if (item.uri.startsWith("/") || item.uri.startsWith("file:")) return item;
+  if (item.failure !== undefined) return { ...item, uri: redactUri(item.uri) };
+  const vetted = vetUri(item.uri);
+  if (vetted.ok) return { ...item, uri: vetted.uri };
+  const where = item.line === undefined ? "" : `line ${item.line}: `;
+  return { ...item, uri: vetted.shown, failure: failure("ITEM_INVALID", { reason: `${where}${vetted.reason}` }) };
+}

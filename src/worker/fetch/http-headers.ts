@@ -1,0 +1,38 @@
+/** What servers write into headers: times (RFC 9110), and wishes. */
+
+/** How long `Retry-After` asks to wait, in milliseconds: seconds, or a date; null where it is absent or neither. */
+export function retryAfterMs(value: string | undefined, nowMs: number): number | null {
+  if (value === undefined) return null;
+  if (/^\s*\d+\s*$/.test(value)) return Number(value) * 1000;
+  const date = httpDate(value);
+  return date === null ? null : Math.max(0, date.getTime() - nowMs);
+}
+
+/** An HTTP date in any of its three forms; null where it is none, as servers write anything. */
+export function httpDate(value: string | undefined): Date | null {
+  if (value === undefined || !/^\s*[A-Za-z]{3,9},? .*\d\d:\d\d:\d\d/.test(value)) return null;
+  // The asctime form names no zone, which is UTC there and would be local time to Date.
+  const date = new Date(/GMT|UTC|[+-]\d{4}\s*$/.test(value) ? value : `${value} GMT`);
+  return Number.isNaN(date.getTime()) ? null : date;
+}
+
+const refusals: ReadonlySet<string> = new Set(["noai", "noimageai", "noindex", "none"]);
+/** Directives that have a value of their own behind a colon; any other name there is a crawler's. */
+const valued: ReadonlySet<string> = new Set([
+  ...["unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"],
+]);
+
+/**
+ * The first directive of `X-Robots-Tag` that asks everybody, or labelmill, not to use the answer; null where none does. The
+ * header's form is that of the search engines' documentation: `noindex, noai`, or `crawler: noindex`; it may come many times.
+ */
+export function robotsRefusal(values: readonly string[]): string | null {
+  for (const value of values) {
+    const [, agent = "", rest = value] = /^\s*([^\s:,]+)\s*:(.*)$/s.exec(value) ?? [];
+    const isForUs = agent === "" || /^(\*|labelmill)$/i.test(agent);
+    if (!isForUs && !valued.has(agent.toLowerCase())) continue;
+    const found = rest.split(",").find((directive) => refusals.has(directive.trim().toLowerCase()));
+    if (found !== undefined) return found.trim().toLowerCase();
+  }
+  return null;
+}

@@ -1,0 +1,57 @@
+import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { readWebAccess } from "../../src/library/web-access.js";
+import { useTempDir } from "../support/temp-dir.js";
+
+const secret = "hunter2";
+
+describe("library/web-access", () => {
+  const tempDir = useTempDir();
+  const read = (given: readonly string[], env: Record<string, string> = {}) =>
+    readWebAccess({ header: [...given] }, { cwd: tempDir(), env });
+
+  it("reads lines from variables and files, and keeps hosts and schemes apart", async () => {
+    await writeFile(join(tempDir(), "headers"), "X-One: 1\r\nCookie: a=b; c=d\n\n");
+    const env = { AUTH: `Authorization: Bearer ${secret}` };
+    const { hostHeaders: headers } = await read(
+      ["Images.test=env:AUTH", "images.test=file:headers", "http://plain.test=file:headers"],
+      env,
+    );
+    const lines = { "x-one": "1", cookie: "a=b; c=d" };
+    assert.deepEqual(Object.fromEntries(headers), {
+      "https://images.test": { authorization: `Bearer ${secret}`, ...lines },
+      "http://plain.test": lines,
+    });
+  });
+
+  it("refuses what it cannot read, without showing it", async () => {
+    const env = { EMPTY: "", BAD: `Authorization ${secret}`, SPLIT: `X: ${secret}\u0000`, HOST: `Host: ${secret}` };
+    const given = [
+      `h=Authorization: ${secret}`,
+      secret,
+      "h=env:NONE",
+      "h=env:EMPTY",
+      "h=env:BAD",
+      "h=env:SPLIT",
+      "h=env:HOST",
+      "h=file:none",
+    ];
+    for (const each of given) {
+      const refused = await read([each], env).then(
+        () => assert.fail(each),
+        (error: Error) => error,
+      );
+      assert.equal((refused as { code?: unknown }).code, "OPTION_INVALID", each);
+      assert.ok(!refused.message.includes(secret), refused.message);
+    }
+  });
+
+  it("reads proxies in either spelling, and is none where neither scheme has one", async () => {
+    const proxyOf = async (env: Record<string, string>) => (await read([], env)).proxy;
+    assert.equal(await proxyOf({ NO_PROXY: "localhost", HTTPS_PROXY: "" }), null);
+    const found = { http: "", https: "http://p:3128", direct: ".internal" };
+    assert.deepEqual(await proxyOf({ HTTPS_PROXY: "http://p:3128", no_proxy: ".internal" }), found);
+    assert.equal((await proxyOf({ http_proxy: "http://a:1", HTTP_PROXY: "http://b:2" }))?.http, "http://a:1");
+  });
+});

@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { vetItem } from "../../src/producer/vet-item.js";
+import { failure } from "../../src/shared/errors.js";
+
+describe("producer/vet-item", () => {
+  const at = { token: "7,2", line: 3 };
+
+  it("leaves paths and file: uris as they are, whatever is in their names", () => {
+    for (const uri of ["/a@b?token=1", "file:///%FF?sig=1"]) {
+      const item = { uri, ...at };
+      assert.equal(vetItem(item), item);
+    }
+  });
+
+  it("writes web addresses in canonical form", () => {
+    assert.deepEqual(vetItem({ uri: "HTTP://Example.org:80/a#b", ...at }), { uri: "http://example.org/a", ...at });
+  });
+
+  it("fails what carries credentials, with its line, and keeps none of them", () => {
+    const { uri, failure: found } = vetItem({ uri: "https://h/a?sig=hunter2", ...at });
+    assert.equal(uri, "https://h/a?sig=***");
+    assert.equal(found?.code, "ITEM_INVALID");
+    assert.match(found?.message ?? "", /line 3: its parameter sig is a credential; give credentials with --header/);
+  });
+
+  it("keeps no credentials of a line that has failed before", () => {
+    const before = failure("ITEM_INVALID", { reason: "line 3: it holds a NUL byte" });
+    const item = vetItem({ uri: "https://u:hunter2@h/\0?token=hunter2", failure: before, ...at });
+    assert.ok(!JSON.stringify(item).includes("hunter2"), JSON.stringify(item));
+    assert.equal(item.failure, before);
+  });
+});
