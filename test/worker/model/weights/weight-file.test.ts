@@ -52,7 +52,10 @@ describe("worker/model/weights/weight-file", () => {
     await refused(Uint8Array.of(0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a), /not a sound HDF5 file/);
     await refused(storedZip(new Map([["metadata.json", Buffer.from("{}")]])), /Keras's format .keras/);
     await refused(new Uint8Array(0), /the file ends inside its header/);
-    await refused(Buffer.from("<!DOCTYPE html><html>"), /no safetensors file, no zip archive of torch.save, and no HDF5/);
+    await refused(
+      Buffer.from("<!DOCTYPE html><html>"),
+      /no safetensors file, no zip archive of torch.save, and no HDF5/,
+    );
   });
 
   it("refuses what is no file", async () => {
