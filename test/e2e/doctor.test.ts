@@ -28,7 +28,8 @@ describe("e2e/doctor", function () {
     assert.match(of("engine onnx")?.detail ?? "", /chosen: the fastest CPU engine here$/);
     assert.match(of("engine wasm")?.detail ?? "", measured);
     assert.doesNotMatch(of("engine wasm")?.detail ?? "", /chosen/);
-    const tensorflow = /^(not used: @tensorflow\/tfjs-node-gpu not installed|tensorflow\/[cg]pu, \d+\.\d images\/s)/;
+    const tensorflow =
+      /^(not used: @tensorflow\/tfjs-node-gpu not installed|tensorflow\/[cg]pu in fp32, \d+\.\d images\/s)/;
     assert.match(of("engine tensorflow")?.detail ?? "", tensorflow);
     assert.notEqual(of("faster")?.detail ?? "", "");
   });

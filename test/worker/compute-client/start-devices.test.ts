@@ -11,10 +11,11 @@ describe("worker/compute-client/start-devices", function () {
     for (const engine of ["onnx", "wasm", "webgpu", "onnx-webgpu"] as const) {
       assert.throws(() => requireCudaEngine("all", engine), {
         code: "ENGINE_DEVICE",
-        message: `Cannot use --devices all: it chooses among CUDA GPUs, and engine ${engine} cannot be given one; leave it out, or take --engine onnx-cuda`,
+        message: `Cannot use --devices all: it chooses among CUDA GPUs, and engine ${engine} cannot be given one; leave it out, or take --engine tensorflow or onnx-cuda`,
       });
     }
     requireCudaEngine([0], "onnx-cuda");
+    requireCudaEngine([0], "tensorflow");
     requireCudaEngine([0], "auto");
   });
 
@@ -41,7 +42,7 @@ describe("worker/compute-client/start-devices", function () {
     // A child that is left would keep this process from its end, which the test reporter counts as a failure.
     await assert.rejects(startDevices(settings, gpus), {
       code: "ENGINE_DEVICE",
-      message: /^Cannot use --devices 0,1: .*engine onnx was taken \(the fastest CPU engine here.*\)/,
+      message: /^Cannot use --devices 0,1: .*engine onnx\/cpu was taken \(the fastest CPU engine here.*\)/,
     });
   });
 });
