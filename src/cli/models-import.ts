@@ -25,7 +25,7 @@ Keras (.h5, weights or a whole model), or the directory of a TensorFlow.js layer
 Hugging Face transformers or Keras.
 
 An .onnx file (opset 7 to 26, with its external data beside it) is any image classifier with input [N, 3, 224, 224] or
-[N, 224, 224, 3] that ends in a linear layer. It is run as it is, on the engine onnx, after preprocessing of ours: its input is to be
+[N, 224, 224, 3] that ends in a linear layer. It is run as it is, on ONNX Runtime, after preprocessing of ours: its input is to be
 what --mean, --std and --channel-order give. Its mean and std default to torchvision's, with channels last to Keras's.
 
 --mean and --std are for pixels of 0 to 255, in the order of --channel-order: torchvision's 0.485 is 123.675 here.`;
@@ -145,7 +145,7 @@ function printInstalled(terminal: Terminal, { modelDir, model }: InstalledModel)
 }
 
 function describeForm(spec: ResNetSpec | undefined): string {
-  if (spec === undefined) return ", run as it is, on the engine onnx";
+  if (spec === undefined) return ", run as it is, on ONNX Runtime";
   return spec.block === "basic" ? "" : `, stride in the ${spec.stridePlacement}`;
 }
 

@@ -16,6 +16,8 @@ export interface Summary {
   readonly imagesPerSecond: number;
   /** What really ran, for example `onnx/cpu`. */
   readonly engines: readonly string[];
+  /** By engine: what was asked for, or what `auto` found. */
+  readonly whyEngines: Readonly<Record<string, string>>;
   readonly precision: string;
   readonly model: string;
   readonly modelSha256: string;
@@ -37,6 +39,7 @@ const summarySchema = z.object({
   seconds: z.number(),
   imagesPerSecond: z.number(),
   engines: z.array(z.string()),
+  whyEngines: z.record(z.string(), z.string()),
   precision: z.string(),
   model: z.string(),
   modelSha256: z.string(),

@@ -8,13 +8,13 @@ import type { EngineName } from "../shared/engine-names.js";
 import { messageOf } from "../shared/errors.js";
 import { type ComparedEngine, compareEngines, type EngineComparison, isSound } from "../worker/compare-engines.js";
 import { computeSettings } from "../worker/compute-settings.js";
-import { findGpu, hasGpuFor } from "../worker/gpu-devices.js";
 import { describeModel } from "../worker/model/describe-model.js";
 import { chooseEngine, type EngineChoice, type EngineProbes } from "../worker/model/engine-choice.js";
+import { findGpu, hasGpuFor } from "../worker/model/gpu-devices.js";
 import { loadLabels, resolveModel } from "../worker/model/known-models.js";
 import type { CallContext } from "./context.js";
 import type { Finding } from "./finding.js";
-import { examplePhotos, usualEngines } from "./verify-model.js";
+import { examplePhotos, usualEngines } from "./usual-comparison.js";
 
 /** The cat comes first: its label is the proof. Twice the four, so that batches have their usual size. */
 const photos = ["chelsea.png", "coffee.png", "camera.png", "rocket.jpg"];

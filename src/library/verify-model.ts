@@ -4,26 +4,22 @@
  */
 import { createHash } from "node:crypto";
 import { arch, availableParallelism, cpus, platform, release } from "node:os";
-import { fileURLToPath } from "node:url";
 import { openSources } from "../producer/source/open-source.js";
-import { type EngineName, engineNames } from "../shared/engine-names.js";
+import type { EngineName } from "../shared/engine-names.js";
 import { isCode, LabelmillError, messageOf } from "../shared/errors.js";
 import { precisions } from "../shared/precision.js";
 import { version } from "../shared/version.js";
 import { type AbsentEngine, type ComparedVariant, compareEngines } from "../worker/compare-engines.js";
 import { computeSettings } from "../worker/compute-settings.js";
 import { openFetcher } from "../worker/fetch/open-fetcher.js";
-import { hasGpuFor } from "../worker/gpu-devices.js";
 import { agreementLimits } from "../worker/model/agreement.js";
 import { type Certificate, writeCertificate } from "../worker/model/certificate.js";
 import { describeModel } from "../worker/model/describe-model.js";
-import { needsGpu, whyNoPrecision } from "../worker/model/engine-choice.js";
+import { whyNoPrecision } from "../worker/model/engine-choice.js";
 import { modelDirectory } from "../worker/model/store.js";
 import type { CallContext } from "./context.js";
 import { ensureModel } from "./ensure-model.js";
-
-/** The photos that come with the package. Compiled, this file is dist/src/library/verify-model.js. */
-export const examplePhotos = fileURLToPath(new URL("../../../examples/photos", import.meta.url));
+import { examplePhotos, usualEngines } from "./usual-comparison.js";
 
 /** Images are held in memory, encoded; more than these are not needed to tell engines apart. */
 const usualLimit = 1_000;
@@ -101,25 +97,6 @@ async function variantsOf(
     }
   }
   return { variants, unquantized };
-}
-
-/**
- * The engines that are compared where none is named: without a GPU not those that need one. WebGPU has at best a software
- * driver then, which takes half a minute an image: it runs if it is named.
- */
-export async function usualEngines(): Promise<{ engines: readonly EngineName[]; leftOut: readonly AbsentEngine[] }> {
-  const engines: EngineName[] = [];
-  const leftOut: AbsentEngine[] = [];
-  for (const engine of engineNames) {
-    if (!needsGpu(engine) || (await hasGpuFor(engine))) engines.push(engine);
-    else leftOut.push({ asked: engine, precision: "fp32", reason: lacksGpu(engine) });
-  }
-  return { engines, leftOut };
-}
-
-function lacksGpu(engine: EngineName): string {
-  if (engine === "onnx-cuda") return "this machine has no NVIDIA GPU";
-  return "this machine has no GPU; if it is named, it tries a software driver";
 }
 
 /** All images at once, as every engine takes them again. */

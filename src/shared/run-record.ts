@@ -46,7 +46,10 @@ export interface RunRecord extends RunKey {
   /** Rows that were made since the record exists; the others were found in the dataset. */
   readonly made: number;
   readonly failuresByCode: Readonly<Record<string, number>>;
+  /** What ran, sorted: `onnx/cpu`. */
   readonly engines: readonly string[];
+  /** By engine: why the first worker that counted a part of it took it. */
+  readonly whyEngines: Readonly<Record<string, string>>;
   /** Redis server time. */
   readonly createdAtMs: number;
   /** When the last chunk was counted; null before the first. */
@@ -67,8 +70,8 @@ export interface ChunkCount {
   readonly failed: number;
   readonly failuresByCode: Readonly<Record<string, number>>;
   readonly busy: StageBusy;
-  /** Null where the part was found, not made. */
-  readonly engine: string | null;
+  /** What ran, and why it; null where the part was found, not made. */
+  readonly engine: { readonly name: string; readonly why: string } | null;
 }
 
 const activeRunsKey = "labelmill:runs";
@@ -103,7 +106,15 @@ export async function commitChunk(redis: Redis, run: RunKey, count: ChunkCount):
   const keys = [recordKey(runId), doneKey(runId), failuresKey(runId), enginesKey(runId)];
   const busy = [count.busy.fetchMs, count.busy.decodeMs, count.busy.inferMs].map(Math.round);
   const codes = Object.entries(count.failuresByCode).flat();
-  const args = [count.chunk, count.ok, count.failed, ...busy, count.engine ?? "", ...codes];
+  const args = [
+    count.chunk,
+    count.ok,
+    count.failed,
+    ...busy,
+    count.engine?.name ?? "",
+    count.engine?.why ?? "",
+    ...codes,
+  ];
   return (await move(redis, run, commitChunkScript, keys, args)) === 1;
 }
 
@@ -136,10 +147,10 @@ export async function listActiveRuns(redis: Redis): Promise<string[]> {
 
 /** The record, or null where Redis has none. */
 export async function readRun(redis: Redis, runId: string): Promise<RunRecord | null> {
-  const [fields, failures, engines] = await Promise.all([
+  const [fields, failures, whyEngines] = await Promise.all([
     redis.hgetall(recordKey(runId)),
     redis.hgetall(failuresKey(runId)),
-    redis.smembers(enginesKey(runId)),
+    redis.hgetall(enginesKey(runId)),
   ]);
   if (fields.epoch === undefined) return null;
   const number = (name: string) => Number(fields[name] ?? 0);
@@ -157,7 +168,8 @@ export async function readRun(redis: Redis, runId: string): Promise<RunRecord | 
     failed: number("failed"),
     made: number("made"),
     failuresByCode: Object.fromEntries(Object.entries(failures).map(([code, n]) => [code, Number(n)])),
-    engines: engines.sort(),
+    engines: Object.keys(whyEngines).sort(),
+    whyEngines,
     createdAtMs: number("createdAtMs"),
     committedAtMs: fields.committedAtMs === undefined ? null : number("committedAtMs"),
     busy: { fetchMs: number("fetchMs"), decodeMs: number("decodeMs"), inferMs: number("inferMs") },

@@ -65,7 +65,7 @@ export async function compareEngines(options: CompareOptions): Promise<EngineCom
     log.debug("measuring engine", { engine: asked, precision });
     try {
       const { outputs, ...trial } = await tryEngine(images, settings, log);
-      const agreement = reference === null ? null : compareOutputs(present(reference), present(outputs));
+      const agreement = reference === null ? null : compareOutputs(reference, outputs);
       reference ??= outputs;
       compared.push({ asked, precision, ...trial, agreement, top: outputs.map(topOf) });
     } catch (error) {

@@ -73,7 +73,10 @@ function predictBatch(compute: ComputeClient, batch: readonly Uint8Array[]): Pro
   return Promise.all(
     batch.map(async (bytes) => {
       const outcome = await compute.predict(bytes, 1);
-      return outcome.ok ? outputOf(outcome.value) : null;
+      if (outcome.ok) return outputOf(outcome.value);
+      const { code, message } = outcome.failure;
+      if (code.startsWith("DECODE_") || code === "LIMIT_PIXELS") return null;
+      throw new LabelmillError("ENGINE_FAILED", { reason: message });
     }),
   );
 }

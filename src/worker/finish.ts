@@ -35,6 +35,7 @@ function summarize(record: RunRecord, { runId, identity }: RunHead): Summary {
     seconds: round(seconds),
     imagesPerSecond: seconds > 0 ? round(record.made / seconds) : 0,
     engines: record.engines,
+    whyEngines: record.whyEngines,
     precision: identity.precision,
     model: identity.model,
     modelSha256: identity.modelSha256,

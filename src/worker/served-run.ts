@@ -63,7 +63,12 @@ async function countChunk(ref: ChunkRef, context: StageContext, turn: ChunkTurn)
   const stages = createStages(context, turn);
   try {
     const counts = await runChunk(ref, stages);
-    return { chunk: ref.chunk, ...counts, busy: limits.takeBusy(), engine: compute.report.engine };
+    return {
+      chunk: ref.chunk,
+      ...counts,
+      busy: limits.takeBusy(),
+      engine: { name: compute.report.engine, why: compute.report.why },
+    };
   } finally {
     stages.close();
   }

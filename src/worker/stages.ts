@@ -65,9 +65,10 @@ export function createStages(
       return toRow(head, labels, item);
     },
     async commit(chunk: ChunkRef, rows): Promise<PartCounts> {
-      const { engine, batchSize, whyBatchSize, embeddingWidth } = compute.report;
+      const { engine, why: whyEngine, batchSize, whyBatchSize, embeddingWidth } = compute.report;
       const making = {
         engine,
+        whyEngine,
         batchSize,
         whyBatchSize,
         attempts: attempt,

@@ -15,6 +15,7 @@ const summary: Summary = {
   seconds: 1.5,
   imagesPerSecond: 1.3,
   engines: ["onnx/cpu"],
+  whyEngines: { "onnx/cpu": "the fastest CPU engine here" },
   precision: "fp32",
   model: "resnet50",
   modelSha256: "a".repeat(64),

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { Summary } from "../../src/dataset/summary.js";
 import { openResults } from "../../src/results/open.js";
-import { hasGpuFor } from "../../src/worker/gpu-devices.js";
+import { hasGpuFor } from "../../src/worker/model/gpu-devices.js";
 import { runCli } from "../support/cli.js";
 import { cosine } from "../support/cosine.js";
 import { resnet50ForTests } from "../support/model.js";

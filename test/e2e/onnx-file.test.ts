@@ -28,7 +28,7 @@ describe("e2e/onnx-file", function () {
     const imported = await importTiny();
     assert.match(
       imported,
-      /^tiny: ONNX file external\.onnx; 5 classes, embeddings of 12, run as it is, on the engine onnx/,
+      /^tiny: ONNX file external\.onnx; 5 classes, embeddings of 12, run as it is, on ONNX Runtime/,
     );
     assert.match(imported, /shortest side 256 \(linear\), centre 224, RGB, mean 123\.675, 116\.28, 103\.53/);
     const { models } = JSON.parse(await succeed("models", "list", "--json"));

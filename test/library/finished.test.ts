@@ -17,7 +17,16 @@ describe("library/finished", () => {
     const { head } = await createRunHead(storage, sampleIdentity);
     assert.equal(await findFinished(storage, sampleIdentity), null);
     const { precision, model, modelSha256 } = sampleIdentity;
-    const counts = { items: 1, ok: 1, failed: 0, failuresByCode: {}, seconds: 1, imagesPerSecond: 1, engines: [] };
+    const counts = {
+      items: 1,
+      ok: 1,
+      failed: 0,
+      failuresByCode: {},
+      seconds: 1,
+      imagesPerSecond: 1,
+      engines: [],
+      whyEngines: {},
+    };
     const names = { runId: head.runId, status: "completed", precision, model, modelSha256, boundBy: null } as const;
     const summary = await writeSummary(storage, { ...counts, ...names, out: storage.location });
     assert.deepEqual(await findFinished(storage, sampleIdentity), summary);

@@ -52,7 +52,15 @@ for (const format of ["parquet", "jsonl"] as const) {
         await commitPart(storage, { ...draft, head, chunk });
       }
       const counts = { items: 5, ok: 4, failed: 1, failuresByCode: {} };
-      const rest = { seconds: 1, imagesPerSecond: 5, engines: [], precision: "fp32", boundBy: null, out: tempDir() };
+      const rest = {
+        seconds: 1,
+        imagesPerSecond: 5,
+        engines: [],
+        whyEngines: {},
+        precision: "fp32",
+        boundBy: null,
+        out: tempDir(),
+      };
       const model = { model: head.identity.model, modelSha256: head.identity.modelSha256 };
       if (withSummary)
         await writeSummary(storage, { runId: head.runId, status: "completed", ...counts, ...rest, ...model });

@@ -19,7 +19,7 @@ const part = (chunk: number, over: Partial<ChunkCount> = {}): ChunkCount => ({
   failed: 1,
   failuresByCode: { DECODE_CORRUPT: 1 },
   busy: { fetchMs: 1, decodeMs: 2, inferMs: 3 },
-  engine: "onnx/cpu",
+  engine: { name: "onnx/cpu", why: "the fastest CPU engine here" },
   ...over,
 });
 

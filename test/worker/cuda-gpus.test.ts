@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { chooseGpus, gpusOfTool, gpusOfVisible, requireGpus } from "../../src/worker/cuda-gpus.js";
-import { hasGpuFor } from "../../src/worker/gpu-devices.js";
+import { hasGpuFor } from "../../src/worker/model/gpu-devices.js";
 
 /** What `nvidia-smi -L` prints; the second GPU is divided. */
 const printed = `GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-11111111-2222-3333-4444-555555555555)

@@ -23,7 +23,7 @@ describe("worker/finish", () => {
     failed: 1,
     failuresByCode: { FETCH_NOT_FOUND: 1 },
     busy: { fetchMs: 5, decodeMs: 30, inferMs: 20 },
-    engine: "onnx/cpu",
+    engine: { name: "onnx/cpu", why: "the fastest CPU engine here" },
     ...over,
   });
 
@@ -38,9 +38,10 @@ describe("worker/finish", () => {
     assert.deepEqual(summaries[0], summaries[1]);
     assert.deepEqual(summaries[0], await readSummary(storage));
     assert.equal((await readRun(server.redis, head.runId))?.state, "completed");
-    const { items, ok, failed, failuresByCode, engines, boundBy } = summaries[0] ?? {};
+    const { items, ok, failed, failuresByCode, engines, whyEngines, boundBy } = summaries[0] ?? {};
     assert.deepEqual({ items, ok, failed, boundBy }, { items: 8, ok: 6, failed: 2, boundBy: "decode" });
     assert.deepEqual([failuresByCode, engines], [{ FETCH_NOT_FOUND: 2 }, ["onnx/cpu"]]);
+    assert.deepEqual(whyEngines, { "onnx/cpu": "the fastest CPU engine here" });
   });
 
   it("does not mind another finisher at any moment of its own", async () => {

@@ -14,7 +14,13 @@ import { collect, useTempDir } from "../support/temp-dir.js";
 
 const outlast = <T>(action: () => Promise<T>) => action();
 const turn = { order: 1, attempt: 1, signal: new AbortController().signal, outlast };
-const counts = { ok: 4, failed: 0, failuresByCode: {}, busy: { fetchMs: 0, decodeMs: 0, inferMs: 0 }, engine: "other" };
+const counts = {
+  ok: 4,
+  failed: 0,
+  failuresByCode: {},
+  busy: { fetchMs: 0, decodeMs: 0, inferMs: 0 },
+  engine: { name: "other", why: "a test" },
+};
 
 describe("worker/served-run", () => {
   const tempDir = useTempDir();

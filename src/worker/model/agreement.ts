@@ -43,21 +43,29 @@ export function limitsOf(precision: Precision): AgreementLimits {
   return agreementLimits[precision === "fp32" ? "fp32" : "int8"];
 }
 
-/** Compares the outputs of two engines for the same images, in the same order. There must be one image at least. */
-export function compareOutputs(reference: readonly ImageOutput[], other: readonly ImageOutput[]): Agreement {
-  let sameTop1 = 0;
-  const cosines: number[] = [];
-  let maxLogitDifference = 0;
-  for (const [index, expected] of reference.entries()) {
-    const found = other[index];
-    if (found === undefined) throw new Error(`Expected ${reference.length} outputs, got ${other.length}`);
-    if (indexOfLargest(expected.logits) === indexOfLargest(found.logits)) sameTop1 += 1;
-    cosines.push(cosine(expected.embedding, found.embedding));
-    maxLogitDifference = Math.max(maxLogitDifference, largestDifference(expected.logits, found.logits));
-  }
-  const images = reference.length;
-  const meanCosine = cosines.reduce((sum, each) => sum + each, 0) / images;
-  return { images, sameTop1, meanCosine, minCosine: Math.min(...cosines), maxLogitDifference };
+/**
+ * Compares the outputs of two engines for the same images, in the same order; null stands for an image that cannot be
+ * decoded, and is left out. There must be one that can.
+ */
+export function compareOutputs(
+  reference: readonly (ImageOutput | null)[],
+  other: readonly (ImageOutput | null)[],
+): Agreement {
+  if (reference.length !== other.length) throw new Error(`Expected ${reference.length} outputs, got ${other.length}`);
+  const pairs = reference.flatMap((expected, image) => {
+    const found = other[image] ?? null;
+    return expected === null || found === null ? [] : [{ expected, found }];
+  });
+  const cosines = pairs.map(({ expected, found }) => cosine(expected.embedding, found.embedding));
+  const differences = pairs.map(({ expected, found }) => largestDifference(expected.logits, found.logits));
+  return {
+    images: pairs.length,
+    sameTop1: pairs.filter(({ expected, found }) => indexOfLargest(expected.logits) === indexOfLargest(found.logits))
+      .length,
+    meanCosine: cosines.reduce((sum, each) => sum + each, 0) / pairs.length,
+    minCosine: Math.min(...cosines),
+    maxLogitDifference: Math.max(...differences),
+  };
 }
 
 /** Whether they differ by no more than that. */

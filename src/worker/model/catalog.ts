@@ -44,7 +44,7 @@ export interface SpecModel extends ModelBase {
   readonly onnx?: undefined;
 }
 
-/** A user's ONNX file as it is: whatever it computes, the `onnx` engine alone runs it. */
+/** A user's ONNX file as it is: whatever it computes, ONNX Runtime alone runs it. */
 export interface OnnxFileModel extends ModelBase {
   readonly onnx: OnnxFileFacts;
   readonly spec?: undefined;

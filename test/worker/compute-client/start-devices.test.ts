@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { ComputeSettings } from "../../../src/worker/compute/protocol.js";
 import { requireCudaEngine, startDevices } from "../../../src/worker/compute-client/start-devices.js";
-import { hasGpuFor } from "../../../src/worker/gpu-devices.js";
+import { hasGpuFor } from "../../../src/worker/model/gpu-devices.js";
 import { resnet50ForTests } from "../../support/model.js";
 
 describe("worker/compute-client/start-devices", function () {

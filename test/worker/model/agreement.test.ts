@@ -44,6 +44,12 @@ describe("worker/model/agreement", () => {
     assert.ok(!isWithinLimits(compareOutputs([same], [output([0, 0, 0], [0, 0, 0])]), limitsOf("int8")));
   });
 
+  it("compares image by image, and leaves out those that one of them could not see", () => {
+    const other = output([3, 0, 1], [5, 0, 0]);
+    const agreement = compareOutputs([null, same, other], [same, null, other]);
+    assert.deepEqual(agreement, { images: 1, sameTop1: 1, meanCosine: 1, minCosine: 1, maxLogitDifference: 0 });
+  });
+
   it("refuses outputs of fewer images", () => {
     assert.throws(() => compareOutputs([same, same], [same]), /Expected 2 outputs, got 1/);
   });

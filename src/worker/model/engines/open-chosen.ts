@@ -4,8 +4,8 @@
  */
 import type { EngineName, EngineRequest } from "../../../shared/engine-names.js";
 import { messageOf } from "../../../shared/errors.js";
-import { hasGpuFor } from "../../gpu-devices.js";
 import { chooseEngine, type EngineChoice, whyNoPrecision } from "../engine-choice.js";
+import { hasGpuFor } from "../gpu-devices.js";
 import { drawGoldenImages, goldenCount } from "../int8/golden.js";
 import { modelOf } from "../manifest.js";
 import { whyNotAsItIs } from "../onnx-file/only-engine.js";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { findGpu } from "../../../../src/worker/gpu-devices.js";
 import { openChosenEngine, openProvedEngine } from "../../../../src/worker/model/engines/open-chosen.js";
+import { findGpu } from "../../../../src/worker/model/gpu-devices.js";
 import { resnet50ForTests } from "../../../support/model.js";
 
 describe("worker/model/engines/open-chosen", function () {

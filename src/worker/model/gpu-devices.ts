@@ -1,7 +1,7 @@
 import { access } from "node:fs/promises";
 import { platform } from "node:os";
-import type { EngineName } from "../shared/engine-names.js";
-import { isCudaEngine, needsGpu } from "./model/engine-choice.js";
+import type { EngineName } from "../../shared/engine-names.js";
+import { isCudaEngine, needsGpu } from "./engine-choice.js";
 
 /** Device files of GPUs on Linux: NVIDIA's driver, any other's, and Windows's below WSL. */
 const deviceFiles = ["/dev/nvidiactl", "/dev/dri/renderD128", "/dev/dxg"];
