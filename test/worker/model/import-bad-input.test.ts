@@ -42,7 +42,7 @@ describe("worker/model/import, of bad input", () => {
     flipped[5_000] = (flipped[5_000] as number) ^ 1;
     await assertRefused(await write(flipped), /the zip entry state-dict\/data.pkl is damaged/);
     await assertRefused(fixturePath("before-1.6.pth"), /format before 1.6/);
-    await assertRefused(fixturePath("logits.json"), /header/);
+    await assertRefused(fixturePath("logits.json"), /no safetensors file/);
     await assertRefused(join(tempDir(), "nothing.pth"), /ENOENT/);
   });
 
