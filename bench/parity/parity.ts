@@ -14,7 +14,7 @@ import type { DecodedImage } from "../../src/worker/compute/protocol.js";
 import { findModel, type Model } from "../../src/worker/model/catalog.js";
 import { cosine } from "../../src/worker/model/cosine.js";
 import type { Engine } from "../../src/worker/model/engines/engine.js";
-import { openEngine } from "../../src/worker/model/engines/open-engine.js";
+import { openEngine, whyUnavailable } from "../../src/worker/model/engines/open-engine.js";
 import { importModel } from "../../src/worker/model/import.js";
 import { importOnnxModel, isOnnxPath } from "../../src/worker/model/onnx-file/import.js";
 import { outputSizesOf } from "../../src/worker/model/output-sizes.js";
@@ -46,10 +46,12 @@ const reference: Reference = JSON.parse(await readFile(join(directory, "referenc
 const squares = new Uint8Array(await readFile(join(directory, "squares.u8")));
 const cacheDir = await mkdtemp(join(tmpdir(), "lm-parity-"));
 try {
+  const usual: readonly EngineName[] = ["onnx", "wasm"];
+  const all = (await whyUnavailable("tensorflow")) === null ? [...usual, "tensorflow" as const] : usual;
   const weights: WeightsComparison[] = [];
   for (const given of reference.cases) {
     // An .onnx file runs on ONNX Runtime alone.
-    const engines: readonly EngineName[] = isOnnxPath(given.weights) ? ["onnx"] : ["onnx", "wasm"];
+    const engines: readonly EngineName[] = isOnnxPath(given.weights) ? ["onnx"] : all;
     for (const engine of engines) weights.push(await compareWeights(given, engine));
   }
   const preprocessing = await comparePreprocessing(squares, reference);
