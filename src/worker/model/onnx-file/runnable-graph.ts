@@ -104,7 +104,7 @@ function placeConstants(
 
 /** Bytes inside a protobuf message begin anywhere; kernels want numbers at multiples of their size. */
 function aligned(data: Uint8Array): Uint8Array {
-  return data.byteOffset % 8 === 0 ? data : data.slice();
+  return data.byteOffset % 8 === 0 ? data : Uint8Array.from(data);
 }
 
 /** Gives names that no value of the graph has. */

@@ -47,7 +47,8 @@ export function toFloat32({ name, shape, dtype, bytes }: RawTensor): Tensor {
 /** Where a typed array can be laid over `bytes`; over a copy where their place does not allow it. */
 function aligned(bytes: Uint8Array, size: number): [ArrayBufferLike, number] {
   if (bytes.byteOffset % size === 0) return [bytes.buffer, bytes.byteOffset];
-  return [bytes.slice().buffer, 0];
+  // Not `bytes.slice()`: of a Buffer that is a view, of the same memory from its start.
+  return [Uint8Array.from(bytes).buffer, 0];
 }
 
 /** IEEE 754 binary16 to binary32: sign, 5 bits of exponent (bias 15) and 10 of fraction to 8 (bias 127) and 23. */

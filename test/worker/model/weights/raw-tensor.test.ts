@@ -38,6 +38,23 @@ describe("worker/model/weights/raw-tensor", () => {
     assert.deepEqual([...data], [Math.fround(0.1), -2]);
   });
 
+  it("reads each type at each place of a file, whatever kind of array holds it", () => {
+    const given = [
+      ["F32", Float32Array.of(1.5, -2)],
+      ["F64", Float64Array.of(1.5, -2)],
+      ["F16", Uint16Array.of(0x3e00, 0xc000)],
+      ["BF16", Uint16Array.of(0x3fc0, 0xc000)],
+    ] as const;
+    for (const [dtype, { buffer }] of given) {
+      for (let at = 0; at < 9; at += 1) {
+        const file = Buffer.concat([Buffer.alloc(at, 7), new Uint8Array(buffer), Buffer.alloc(8, 7)]);
+        const bytes = file.subarray(at, at + buffer.byteLength);
+        const { data } = toFloat32({ name: "t", shape: [2], dtype, bytes });
+        assert.deepEqual([...data], [1.5, -2], `${dtype} at ${at}`);
+      }
+    }
+  });
+
   it("refuses what is no float", () => {
     const tensor = { name: "bn1.weight", shape: [1], dtype: "I64", bytes: new Uint8Array(8) };
     assert.throws(() => toFloat32(tensor), /tensor bn1.weight is I64, expected F32, F64, F16 or BF16/);
