@@ -2,6 +2,7 @@
 /** The command `labelmill`: registers the commands and turns what they throw into one sentence and an exit status. */
 import { Command, CommanderError } from "commander";
 import { LabelmillError } from "../shared/errors.js";
+import { printable } from "../shared/printable.js";
 import { version } from "../shared/version.js";
 import { registerDoctor } from "./doctor.js";
 import { registerEnqueue } from "./enqueue.js";
@@ -32,7 +33,7 @@ function report(error: unknown): number {
   // Commander has printed its own message, or the help that was asked for.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : usageError;
   if (error instanceof LabelmillError) {
-    process.stderr.write(`labelmill: ${error.message} [${error.code}]\n`);
+    process.stderr.write(`labelmill: ${printable(error.message)} [${error.code}]\n`);
     return error.exitCode;
   }
   process.stderr.write(

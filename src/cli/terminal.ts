@@ -4,6 +4,7 @@
 import { Writable } from "node:stream";
 import { createLog, type Log } from "../shared/log.js";
 import type { ResolvedOptions } from "../shared/options.js";
+import { printableLines } from "../shared/printable.js";
 
 /** The exit status of a finished run with failed rows. */
 export const exitWithFailures = 3;
@@ -35,7 +36,7 @@ export function openTerminal({ logFormat, logLevel }: Pick<ResolvedOptions, "log
   });
   const log = createLog({ format: logFormat, level: logLevel, stream });
   return {
-    print: (text) => void process.stdout.write(`${text}\n`),
+    print: (text) => void process.stdout.write(`${printableLines(text)}\n`),
     stderr: process.stderr,
     log,
     catchSignals: () => catchSignals(log),

@@ -42,7 +42,7 @@ export async function diagnoseEngines(context: CallContext): Promise<Finding[]> 
   }
 }
 
-async function compareHere({ options, places, log }: CallContext): Promise<EngineComparison> {
+async function compareHere({ options, places, log, signal }: CallContext): Promise<EngineComparison> {
   const model = await describeModel(places.cacheDir, options.model, options.precision);
   const images = await Promise.all(goldenBatch.map((name) => readFile(join(examplePhotos, name))));
   const usual = await usualEngines();
@@ -51,7 +51,7 @@ async function compareHere({ options, places, log }: CallContext): Promise<Engin
   const engines = isExtra ? [...usual.engines, asked] : usual.engines;
   const settings = computeSettings(model, options, places);
   const variants = engines.map((engine) => ({ settings: { ...settings, engine }, isRequired: false }));
-  return compareEngines({ variants, leftOut: isExtra ? [] : usual.leftOut, images, log });
+  return compareEngines({ variants, leftOut: isExtra ? [] : usual.leftOut, images, log, signal });
 }
 
 /** What the trials have shown; nothing is loaded here. */

@@ -37,7 +37,7 @@ export interface VerifiedModel {
  * none is given). Throws OPTION_*, RUN_SOURCE_*, MODEL_*, ENGINE_*, STORAGE_FAILED. Engines that disagree are no error.
  */
 export async function verifyModel(sources: readonly string[], context: CallContext): Promise<VerifiedModel> {
-  const { options, places, log } = context;
+  const { options, places, log, signal } = context;
   const model = await describeModel(places.cacheDir, options.model, "fp32");
   const found = await readImages(sources, context);
   await ensureModel(context);
@@ -48,6 +48,7 @@ export async function verifyModel(sources: readonly string[], context: CallConte
     variants,
     leftOut: [...leftOut, ...unquantized],
     log,
+    signal,
   });
   if (comparison.images === 0) throw noImages(sources, "none can be decoded");
   const certificate: Certificate = {

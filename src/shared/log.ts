@@ -1,5 +1,6 @@
 import type { Writable } from "node:stream";
 import winston from "winston";
+import { printable } from "./printable.js";
 
 /** What the rooms need of a logger: a sentence, and fields that a machine can read. */
 export interface Log {
@@ -24,7 +25,7 @@ export function createLog({ level, format, stream }: LogOptions): Log {
   const { combine, timestamp, json, printf } = winston.format;
   const text = printf(({ timestamp, level, message, ...fields }) => {
     const rest = Object.keys(fields).length > 0 ? ` ${JSON.stringify(fields)}` : "";
-    return `${timestamp} ${level} ${message}${rest}`;
+    return `${timestamp} ${level} ${printable(String(message))}${rest}`;
   });
   return winston.createLogger({
     level,

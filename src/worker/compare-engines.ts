@@ -52,11 +52,12 @@ export interface CompareOptions {
   /** Encoded bytes. */
   readonly images: readonly Uint8Array[];
   readonly log: Log;
+  readonly signal: AbortSignal;
 }
 
 /** Throws MODEL_*, ENGINE_FAILED, and ENGINE_UNAVAILABLE where a required engine, or every one, cannot run. */
 export async function compareEngines(options: CompareOptions): Promise<EngineComparison> {
-  const { variants, images, log } = options;
+  const { variants, images, log, signal } = options;
   const compared: ComparedEngine[] = [];
   const absent: AbsentEngine[] = [...(options.leftOut ?? [])];
   let reference: EngineTrial["outputs"] | null = null;
@@ -64,7 +65,7 @@ export async function compareEngines(options: CompareOptions): Promise<EngineCom
     const { engine: asked, precision } = settings;
     log.debug("measuring engine", { engine: asked, precision });
     try {
-      const { outputs, ...trial } = await tryEngine(images, settings, log);
+      const { outputs, ...trial } = await tryEngine(images, settings, { log, signal });
       const agreement = reference === null ? null : compareOutputs(reference, outputs);
       reference ??= outputs;
       compared.push({ asked, precision, ...trial, agreement, top: outputs.map(topOf) });

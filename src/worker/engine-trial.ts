@@ -35,15 +35,21 @@ const batchWaitMs = 60_000;
 
 /**
  * Runs `images` (encoded bytes; one at least) through one engine in a compute child of its own, which has ended when this
- * resolves. A batch is decoded before it is run, so that decoding does not slow the model down. Throws MODEL_*, ENGINE_*.
+ * resolves. A batch is decoded before it is run, so that decoding does not slow the model down. Throws MODEL_*, ENGINE_*, and
+ * RUN_INTERRUPTED where `signal` aborts.
  */
 export async function tryEngine(
   images: readonly Uint8Array[],
   settings: ComputeSettings,
-  log: Log,
+  { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
 ): Promise<EngineTrial> {
+  signal.throwIfAborted();
   const compute = await startCompute({ ...settings, withLogits: true, maxWaitMs: batchWaitMs }, { log });
+  // What waits for an answer then rejects with RUN_INTERRUPTED.
+  const stop = () => void compute.close();
+  signal.addEventListener("abort", stop, { once: true });
   try {
+    signal.throwIfAborted();
     const batches = splitIntoBatches(images, compute.report.batchSize);
     const outputs = await predictBatch(compute, batches[0] ?? []);
     // The first batch is slower: memory is allocated.
@@ -55,6 +61,7 @@ export async function tryEngine(
     const { engine, isOnGpu, why, loadMs, batchSize } = compute.report;
     return { engine, isOnGpu, why, loadMs, batchSize, imagesPerSecond, outputs };
   } finally {
+    signal.removeEventListener("abort", stop);
     await compute.close();
   }
 }

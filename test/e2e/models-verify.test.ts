@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Certificate } from "../../src/worker/model/certificate.js";
-import { type CliResult, runCli } from "../support/cli.js";
+import { type CliResult, runCli, startCli } from "../support/cli.js";
 import { resnet50ForTests } from "../support/model.js";
 import { isInstalled } from "../support/packages.js";
 import { useTempDir } from "../support/temp-dir.js";
@@ -67,6 +68,14 @@ describe("e2e/models-verify", function () {
     assert.match(stdout, /^wasm\/simd +fp32 .* compared with$/m);
     assert.match(stdout, /^onnx\/cpu +fp32 .* 2 of 2( +1 - \d\.\de-\d+){2} +\d\.\de-\d$/m);
     assert.match(stdout, /They agree/);
+  });
+
+  it("ends at the first interrupt, and certifies nothing", async () => {
+    const running = startCli(["models", "verify", "resnet50", "--cache-dir", tempDir(), "--log-level", "debug"]);
+    while (!running.stderr().includes("measuring engine")) await sleep(50);
+    running.process.kill("SIGINT");
+    assert.equal((await running.result).code, 130, running.stderr());
+    await assert.rejects(readFile(join(modelDir, "certificate.json")), { code: "ENOENT" });
   });
 
   it("refuses an engine that was named and is absent, and certifies nothing", async function () {
