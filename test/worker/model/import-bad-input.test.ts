@@ -65,6 +65,12 @@ describe("worker/model/import, of bad input", () => {
     const poison = (t: Tensor[]) =>
       t.map((each) => (each.name === "fc.bias" ? { ...each, data: each.data.fill(Number.NaN) } : each));
     await assertTampered(poison, /tensor fc.bias holds a number that is not finite/);
+    const negative = (t: Tensor[]) =>
+      t.map((each) => (each.name === "bn1.running_var" ? { ...each, data: each.data.fill(-1) } : each));
+    await assertTampered(negative, /tensor bn1.running_var holds the variance -1 at place 0, expected none below 0/);
+    const stem = (t: Tensor[]) =>
+      t.map((each) => (each.name === "conv1.weight" ? { ...each, data: each.data.fill(Number.NaN) } : each));
+    await assertTampered(stem, /tensor conv1.weight holds a number that is not finite, NaN at place 0/);
   });
 
   it("refuses other networks, saying what is missing", async () => {

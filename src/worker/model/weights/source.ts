@@ -11,7 +11,7 @@ import { matchTensors } from "./tensor.js";
 /** Takes the tensors of `spec` by their names in `naming`. Throws an Error that names the tensor that does not fit. */
 export function toSource(spec: ResNetSpec, naming: Naming, tensors: Iterable<RawTensor>): SourceWeights {
   const matched = matchTensors(sourceShapesOf(spec, naming), tensors);
-  const dataOf = (name: string) => toFloat32(matched.get(name) as RawTensor).data;
+  const dataOf = (name: string) => requireFinite(name, toFloat32(matched.get(name) as RawTensor).data);
   const kernelOf = (name: string, sizes: KernelSizes) =>
     naming.outputsLast ? outputsFirst(dataOf(name), sizes) : dataOf(name);
   const { convolutions, embeddingWidth } = layersOf(spec);
@@ -24,11 +24,23 @@ export function toSource(spec: ResNetSpec, naming: Naming, tensors: Iterable<Raw
       gamma: dataOf(names.gamma),
       beta: dataOf(names.beta),
       mean: dataOf(names.mean),
-      variance: dataOf(names.variance),
+      variance: requireVariance(names.variance, dataOf(names.variance)),
     });
   }
   const fc = { kernel: 1, inChannels: embeddingWidth, outChannels: spec.classes };
   return { convs, fcWeight: kernelOf(naming.fcWeight, fc), fcBias: dataOf(naming.fcBias) };
+}
+
+function requireFinite(name: string, data: Float32Array): Float32Array {
+  const at = data.findIndex((value) => !Number.isFinite(value));
+  if (at < 0) return data;
+  throw new Error(`tensor ${name} holds a number that is not finite, ${data[at]} at place ${at}`);
+}
+
+function requireVariance(name: string, data: Float32Array): Float32Array {
+  const at = data.findIndex((value) => value < 0);
+  if (at < 0) return data;
+  throw new Error(`tensor ${name} holds the variance ${data[at]} at place ${at}, expected none below 0`);
 }
 
 function sourceShapesOf(spec: ResNetSpec, naming: Naming): TensorShape[] {
