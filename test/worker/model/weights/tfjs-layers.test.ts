@@ -48,7 +48,8 @@ function makeFiles(): Files {
   const numbers = randomNumbers(
     weights.reduce((sum, { shape }) => sum + elementCount(shape), 0),
     3,
-  );
+    // Variances are among them.
+  ).map((value) => value + 1);
   return { weights, data: Buffer.from(numbers.buffer) };
 }
 
