@@ -10,6 +10,11 @@ declare module "webgpu" {
   interface Gpu {
     requestAdapter(options: { powerPreference: "high-performance" }): Promise<GpuAdapter | null>;
   }
+  interface GpuDevice {
+    pushErrorScope(filter: "validation" | "out-of-memory" | "internal"): void;
+    /** Resolves with the first error of the scope that was pushed last. Rejects where the device is lost. */
+    popErrorScope(): Promise<{ readonly message: string } | null>;
+  }
   /** Opens Dawn; `options` are its switches. */
   export function create(options: string[]): Gpu;
   /** Constructors and flags that browsers have as globals. */

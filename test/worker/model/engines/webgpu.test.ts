@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { whyUnavailable } from "../../../../src/worker/model/engines/open-engine.js";
+import { isOutOfMemory } from "../../../../src/worker/model/out-of-memory.js";
 import { assertIsDefinition, bgr, rgb, tinySpecV15 } from "../../../support/definition.js";
 import { tinySpec } from "../../../support/tiny-resnet.js";
 import type { WebgpuAnswer } from "./webgpu-child.js";
@@ -38,6 +39,12 @@ describe("worker/model/engines/webgpu", function () {
 
   it("says which device it really runs on", () => {
     assert.match(answer.name, /^webgpu\/.+/);
+  });
+
+  it("says that a batch is too large for the device, and computes as before afterwards", () => {
+    assert.match(answer.refusal, /^Error: WebGPU is out of memory: Binding size \(\d+\) .* is larger than the maximum/);
+    assert.ok(isOutOfMemory(new Error(answer.refusal)));
+    assert.ok(answer.isSameAfter);
   });
 
   it("holds as many tensors after ten batches as after one", () => {
