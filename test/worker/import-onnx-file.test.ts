@@ -1,10 +1,17 @@
 import assert from "node:assert/strict";
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { silentLog } from "../../src/shared/log.js";
 import { resolveOptions } from "../../src/shared/options.js";
 import { importOnnxFile } from "../../src/worker/import-onnx-file.js";
-import type { GraphProto } from "../../src/worker/model/onnx_pb.js";
+import {
+  AttributeProtoSchema,
+  type GraphProto,
+  type NodeProto,
+  NodeProtoSchema,
+} from "../../src/worker/model/onnx_pb.js";
+import { runCli } from "../support/cli.js";
 import { edited, type OnnxFixture, onnxPath } from "../support/onnx-fixtures.js";
 import { useTempDir } from "../support/temp-dir.js";
 
@@ -76,4 +83,45 @@ describe("worker/import-onnx-file", function () {
       graph.initializer.push(shape);
     });
   });
+
+  it("keeps nothing of a graph that says something else of an image beside another one", async () => {
+    await refuses(
+      "torchscript",
+      /its embedding of an image is not the same beside another one; export it in evaluation mode, or for batches of 1/,
+      (graph) => {
+        const axes = create(AttributeProtoSchema, { name: "axes", type: 7, ints: [0n] });
+        beforeLast(graph, (embedding) => [
+          node({ opType: "ReduceMean", input: [embedding], output: ["mean"], attribute: [axes] }),
+          node({ opType: "Add", input: [embedding, "mean"], output: ["mixed"] }),
+        ]);
+      },
+    );
+  });
+
+  it("blames the machine, not the file, where ONNX Runtime is not installed", async () => {
+    const hook = `export function resolve(name, context, next) {
+      if (name === "onnxruntime-node") throw new Error("there is none");
+      return next(name, context);
+    }`;
+    const module = (text: string) => `data:text/javascript,${encodeURIComponent(text)}`;
+    const preload = module(`import { register } from "node:module"; register(${JSON.stringify(module(hook))});`);
+    const args = ["models", "import", onnxPath("torchscript"), "--name", "tiny", "--cache-dir", tempDir()];
+    const { code, stderr } = await runCli(args, { preload });
+    assert.match(
+      stderr,
+      /Engine onnx cannot run here: onnxruntime-node not installed; run `npm install.*ENGINE_UNAVAIL/s,
+    );
+    assert.equal(code, 1);
+  });
 });
+
+const node = (parts: MessageInitShape<typeof NodeProtoSchema>): NodeProto => create(NodeProtoSchema, parts);
+
+/** Puts nodes between the embedding and the last layer, which takes the output of the last of them instead. */
+function beforeLast(graph: GraphProto, nodes: (embedding: string) => readonly NodeProto[]): void {
+  const at = graph.node.findLastIndex(({ opType }) => opType === "Gemm");
+  const last = graph.node[at] ?? assert.fail();
+  const added = nodes(last.input[0] ?? assert.fail());
+  last.input[0] = added.at(-1)?.output[0] ?? assert.fail();
+  graph.node.splice(at, 0, ...added);
+}

@@ -8,7 +8,7 @@ import { LabelmillError, messageOf } from "../../shared/errors.js";
 import { findModel, type SpecModel } from "./catalog.js";
 import { architectureOf, defaultLabels, type InstalledModel, installModel, requireFreeName } from "./install.js";
 import { readLabels } from "./label-file.js";
-import { type Preprocess, torchvisionPreprocess } from "./preprocess.js";
+import { inputSize, type Preprocess, torchvisionPreprocess } from "./preprocess.js";
 import type { ResNetSpec, StridePlacement } from "./spec.js";
 import { detectSpec, type Undetectable } from "./weights/detect-spec.js";
 import { foldWeights } from "./weights/fold.js";
@@ -32,9 +32,6 @@ export interface ImportOptions {
   /** @default torchvision's, but Keras's for its names */
   readonly preprocess?: Partial<Omit<Preprocess, "cropSize">>;
 }
-
-/** The input of the compute child is of this size. */
-const inputSize = 224;
 
 /**
  * Imports a model. Throws MODEL_NAME; MODEL_INVALID, naming the path and the tensor, entry or byte; OPTION_INVALID for

@@ -5,7 +5,7 @@
  */
 import { findModel, type Model } from "./catalog.js";
 import { isOnnxFileFacts, type OnnxFileFacts } from "./onnx-file/facts.js";
-import type { Preprocess } from "./preprocess.js";
+import { inputSize, type Preprocess } from "./preprocess.js";
 import type { ResNetSpec, StageSpec } from "./spec.js";
 
 export interface ModelManifest {
@@ -115,13 +115,13 @@ function isSpec(value: unknown): value is ResNetSpec {
     isOneOf(block, undefined, "basic", "bottleneck") &&
     isOneOf(stridePlacement, "first-1x1", "3x3") &&
     typeof convBias === "boolean" &&
-    typeof batchNormEpsilon === "number"
+    Number.isFinite(batchNormEpsilon)
   );
 }
 
 function isPreprocess(value: unknown): value is Preprocess {
   const { shortestSide, cropSize, kernel, channelOrder, mean, std } = fields<Preprocess>(value);
-  const areSizes = isCount(shortestSide) && isCount(cropSize) && cropSize <= shortestSide;
+  const areSizes = isCount(shortestSide) && cropSize === inputSize && cropSize <= shortestSide;
   const areNumbers = isTriple(mean) && isTriple(std) && !(std as number[]).includes(0);
   return (
     areSizes && areNumbers && isOneOf(kernel, "linear", "cubic", "lanczos3") && isOneOf(channelOrder, "RGB", "BGR")

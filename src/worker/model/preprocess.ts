@@ -1,10 +1,13 @@
 import { createHash } from "node:crypto";
 
+/** Rows and columns of an image as every model here takes it. */
+export const inputSize = 224;
+
 /** How an image becomes a model's input. Part of a run's identity: other values give other labels. */
 export interface Preprocess {
   /** The image is scaled, keeping its shape, until its shorter side has this many pixels. */
   readonly shortestSide: number;
-  /** Then the middle square of this size is cut out. */
+  /** Then the middle square of this size, `inputSize`, is cut out. */
   readonly cropSize: number;
   /** Resampling kernel, by the name that sharp gives it. */
   readonly kernel: "linear" | "cubic" | "lanczos3";
@@ -22,7 +25,7 @@ export interface Preprocess {
  */
 export const torchvisionPreprocess: Preprocess = {
   shortestSide: 256,
-  cropSize: 224,
+  cropSize: inputSize,
   kernel: "linear",
   channelOrder: "RGB",
   mean: [0.485 * 255, 0.456 * 255, 0.406 * 255],

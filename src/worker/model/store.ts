@@ -208,8 +208,13 @@ function filesOf({ bytes, imported }: ModelManifest): readonly { readonly file: 
   return imported?.onnx === undefined ? [{ file: weightsFile, bytes }] : cachedFilesOf(bytes, imported.onnx);
 }
 
+/** Throws MODEL_INVALID for what `readManifest` would refuse, as JSON leaves it: a model must not be kept that cannot be used. */
 async function writeManifest(directory: string, manifest: ModelManifest): Promise<void> {
   const text = `${JSON.stringify(manifest, null, 2)}\n`;
+  if (!isManifest(JSON.parse(text))) {
+    const reason = "its manifest would be none that can be read";
+    throw new LabelmillError("MODEL_INVALID", { name: manifest.name, reason });
+  }
   await writeSynced(join(directory, manifestFile), [new TextEncoder().encode(text)]);
 }
 

@@ -2,12 +2,33 @@ import assert from "node:assert/strict";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { importModel } from "../../../src/worker/model/import.js";
+import { layersOf, type ResNetSpec } from "../../../src/worker/model/spec.js";
+import { namingOf } from "../../../src/worker/model/weights/naming.js";
 import { toFloat32 } from "../../../src/worker/model/weights/raw-tensor.js";
 import { encodeSafetensors } from "../../../src/worker/model/weights/safetensors.js";
 import type { Tensor } from "../../../src/worker/model/weights/tensor.js";
 import { readWeightFile } from "../../../src/worker/model/weights/weight-file.js";
 import { useTempDir } from "../../support/temp-dir.js";
+import { randomSource, tinyBasicSpec } from "../../support/tiny-resnet.js";
 import { fixturePath } from "../../support/weight-fixtures.js";
+
+/** A sound file of that network, but for what the spec says. */
+function torchvisionTensors(spec: ResNetSpec): Tensor[] {
+  const { convs, fcWeight, fcBias } = randomSource(spec);
+  const { convolutions, embeddingWidth } = layersOf(spec);
+  const tensors = convolutions.flatMap(({ name, inChannels, outChannels, kernel }): Tensor[] => {
+    const conv = convs.get(name) ?? assert.fail();
+    const names = namingOf(["conv1.weight"]).layer(name);
+    const statistics = (["gamma", "beta", "mean", "variance"] as const).map((part) => ({
+      name: names[part],
+      shape: [outChannels],
+      data: conv[part],
+    }));
+    return [{ name: names.kernel, shape: [outChannels, inChannels, kernel, kernel], data: conv.kernel }, ...statistics];
+  });
+  const weight = { name: "fc.weight", shape: [spec.classes, embeddingWidth], data: fcWeight };
+  return [...tensors, weight, { name: "fc.bias", shape: [spec.classes], data: fcBias }];
+}
 
 describe("worker/model/import, of bad input", () => {
   const tempDir = useTempDir();
@@ -42,7 +63,7 @@ describe("worker/model/import, of bad input", () => {
     flipped[5_000] = (flipped[5_000] as number) ^ 1;
     await assertRefused(await write(flipped), /the zip entry state-dict\/data.pkl is damaged/);
     await assertRefused(fixturePath("before-1.6.pth"), /format before 1.6/);
-    await assertRefused(fixturePath("logits.json"), /no safetensors file/);
+    await assertRefused(fixturePath("logits.json"), /no safetensors file, no zip archive/);
     await assertRefused(join(tempDir(), "nothing.pth"), /ENOENT/);
   });
 
@@ -92,6 +113,14 @@ describe("worker/model/import, of bad input", () => {
       /found no block: expected a tensor layer1.0.conv1.weight/,
     );
     await assertTampered((t) => t.filter(({ name }) => !name.startsWith("fc")), /tensor fc.weight is missing/);
+  });
+
+  it("refuses a network whose blocks widen by a fraction, which no manifest can hold", async () => {
+    const spec = { ...tinyBasicSpec, stages: [{ blocks: 1, width: 3 }], expansion: 4 / 3 };
+    await assertRefused(
+      await write(encodeSafetensors(torchvisionTensors(spec))),
+      /tensor layer1.0.conv2.weight has 4 outputs, expected a multiple of the 3 of its block's 3x3 convolution/,
+    );
   });
 
   it("refuses safetensors whose numbers are of another type, naming the tensor", async () => {

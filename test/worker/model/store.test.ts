@@ -2,15 +2,21 @@ import assert from "node:assert/strict";
 import { copyFile, cp, mkdtemp, open, readdir, readFile, rm, truncate, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { ImportedParts } from "../../../src/worker/model/manifest.js";
+import { torchvisionPreprocess } from "../../../src/worker/model/preprocess.js";
 import {
+  commitImported,
   commitModel,
   isModelCached,
+  isNameTaken,
   modelDirectory,
   readManifest,
   readModel,
+  removeModel,
   withWorkDirectory,
 } from "../../../src/worker/model/store.js";
 import { resnet50ForTests, type TestModel } from "../../support/model.js";
+import { tinySpec } from "../../support/tiny-resnet.js";
 
 const weightsFile = "folded.safetensors";
 
@@ -72,6 +78,35 @@ describe("worker/model/store", function () {
     await writeFile(join(modelDir, "manifest.json"), "{}");
     await assert.rejects(readManifest(modelDir), { code: "MODEL_CORRUPT" });
     assert.equal(await isModelCached(cacheDir, "resnet50"), false);
+  });
+
+  it("commits no imported model whose manifest it would not read", async () => {
+    const sound = {
+      title: "odd",
+      spec: tinySpec,
+      preprocess: torchvisionPreprocess,
+      labels: { count: 5, sha256: null },
+      sourceSha256: null,
+    };
+    const commit = (name: string, imported: ImportedParts) =>
+      withWorkDirectory(cacheDir, (work) => {
+        const manifest = { name, modelSha256: "0".repeat(64), source: "odd.pth", imported };
+        return commitImported(cacheDir, work, { manifest, files: [], labels: null, prove: async () => {} });
+      });
+    for (const imported of [
+      { ...sound, spec: { ...tinySpec, expansion: 4 / 3 } },
+      { ...sound, spec: { ...tinySpec, batchNormEpsilon: Number.NaN } },
+      { ...sound, preprocess: { ...torchvisionPreprocess, cropSize: 112 } },
+    ]) {
+      await assert.rejects(commit("odd", imported), {
+        code: "MODEL_INVALID",
+        message: /weights of odd are not usable: its manifest would be none that can be read/,
+      });
+      assert.equal(await isNameTaken(cacheDir, "odd"), false);
+    }
+    assert.equal(await commit("even", sound), true);
+    assert.deepEqual((await readManifest(modelDirectory(cacheDir, "even"))).imported, sound);
+    assert.equal(await removeModel(cacheDir, "even"), true);
   });
 
   it("commits the same bytes again, also twice at once, and leaves no work directory", async () => {

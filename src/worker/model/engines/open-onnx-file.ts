@@ -1,7 +1,13 @@
+/**
+ * Opens an ONNX file of a user's and proves on two pictures that it can be batched. What the graph is made of was checked at the
+ * import and is checked again by `onnx-file`; here it runs. `open-engine` calls it.
+ */
 import type { EngineName } from "../../../shared/engine-names.js";
 import { LabelmillError, messageOf } from "../../../shared/errors.js";
+import { drawGoldenImages } from "../int8/golden.js";
 import { whyNotAsItIs } from "../onnx-file/only-engine.js";
 import { makeRunnable, type RunnableGraph } from "../onnx-file/runnable-graph.js";
+import { requireSameOutput } from "../onnx-file/same-output.js";
 import { readOnnxFile, type StoredOnnxFile } from "../onnx-file/stored.js";
 import { onnxProviders } from "../onnx-providers.js";
 import { damaged } from "../store.js";
@@ -20,7 +26,8 @@ export interface OpenOnnxFileOptions {
 }
 
 /**
- * Opens a user's graph, and has it run an image and two at once, since its shapes are only what it claims until then. Throws what
+ * Opens a user's graph, and has it run two images, each alone and both at once: until then its shapes are only what it claims, and a
+ * row might hang on its neighbours. Throws what
  * `readOnnxFile` throws, and ENGINE_UNAVAILABLE for an engine other than ONNX Runtime, and where ONNX Runtime refuses the graph.
  */
 export async function openOnnxFile(options: OpenOnnxFileOptions): Promise<Engine> {
@@ -53,7 +60,7 @@ async function openProved(graph: RunnableGraph, options: Omit<OnnxOptions, "buil
   const opened = ofSizes(await openOnnxGraph(graph, options), graph);
   const engine = graph.batch === "one" ? oneByOne(opened, imageBytes(graph)) : opened;
   try {
-    await prove(engine, imageBytes(graph));
+    await prove(engine, graph);
     return engine;
   } catch (error) {
     await engine.close();
@@ -61,12 +68,29 @@ async function openProved(graph: RunnableGraph, options: Omit<OnnxOptions, "buil
   }
 }
 
-async function prove(engine: Engine, bytes: number): Promise<void> {
-  await engine.infer(new Uint8Array(bytes), 1);
-  await engine.infer(new Uint8Array(2 * bytes), 2).catch((error: unknown) => {
+/** What a graph says of an image must hang on that image alone: not on chance, nor on those beside it in a batch. */
+async function prove(engine: Engine, graph: RunnableGraph): Promise<void> {
+  const bytes = imageBytes(graph);
+  // White is unlike any picture: the embeddings of two golden images may differ by less than what is tolerated.
+  const pair = new Uint8Array(2 * bytes).fill(255);
+  pair.set(drawGoldenImages(graph.inputSize).subarray(0, bytes));
+  const [first, second] = [pair.subarray(0, bytes), pair.subarray(bytes)];
+  const alone = await engine.infer(first, 1);
+  const other = await engine.infer(second, 1);
+  const again = await engine.infer(first, 1);
+  requireSameOutput(again, alone, "of one image is another the second time; export it in evaluation mode");
+  if (graph.batch === "one") return;
+  const together = await engine.infer(pair, 2).catch((error: unknown) => {
     const remedy = "export it with a free (dynamic) first axis";
     throw new Error(`it runs one image, but not two at a time (${messageOf(error)}); ${remedy}`, { cause: error });
   });
+  const beside = "of an image is not the same beside another one; export it in evaluation mode, or for batches of 1";
+  requireSameOutput(together, joined(alone, other), beside);
+}
+
+function joined(first: EngineOutput, second: EngineOutput): EngineOutput {
+  const join = (a: Float32Array, b: Float32Array) => Float32Array.of(...a, ...b);
+  return { embeddings: join(first.embeddings, second.embeddings), logits: join(first.logits, second.logits) };
 }
 
 const imageBytes = ({ inputSize }: RunnableGraph): number => inputSize * inputSize * 3;

@@ -7,8 +7,9 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { QuantizedPrecision } from "../../../shared/precision.js";
 import { valueNamesOf } from "../compose.js";
-import type { ResNetSpec } from "../spec.js";
+import { layersOf, type ResNetSpec } from "../spec.js";
 import { bytesOf } from "../weights/tensor.js";
+import { goldenCount } from "./golden.js";
 import type { Range } from "./quantize.js";
 
 /** What was measured of one model. */
@@ -92,7 +93,16 @@ export async function readCalibration(path: string, spec: ResNetSpec): Promise<C
   if (strange !== undefined) throw new Error(`range ${strange} is of another network`);
   const missing = names.find((name) => ranges[name] === undefined);
   if (missing !== undefined) throw new Error(`range ${missing} is missing`);
-  return { weightsSha256, images, ranges: new Map(Object.entries(ranges)), golden: golden.map(decodeFloats) };
+  const embeddings = golden.map(decodeFloats);
+  requireGoldenSize(embeddings, layersOf(spec).embeddingWidth);
+  return { weightsSha256, images, ranges: new Map(Object.entries(ranges)), golden: embeddings };
+}
+
+/** Of none, the least cosine is 1: the proof would prove nothing. */
+function requireGoldenSize(golden: readonly Float32Array[], width: number): void {
+  if (golden.length === goldenCount && golden.every(({ length }) => length === width)) return;
+  const found = golden.map(({ length }) => length).join(", ") || "0";
+  throw new Error(`they hold golden embeddings of ${found} numbers, expected ${goldenCount} of ${width}`);
 }
 
 interface CalibrationFile {

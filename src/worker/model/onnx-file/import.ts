@@ -9,7 +9,7 @@ import { LabelmillError, messageOf } from "../../../shared/errors.js";
 import { findModel, type Model } from "../catalog.js";
 import { defaultLabels, type InstalledModel, installContent, requireFreeName } from "../install.js";
 import { readLabels } from "../label-file.js";
-import { type Preprocess, torchvisionPreprocess } from "../preprocess.js";
+import { inputSize, type Preprocess, torchvisionPreprocess } from "../preprocess.js";
 import { readWholeFile } from "../read-file.js";
 import { cachedContentOf } from "./cached-files.js";
 import { digestOnnxFiles } from "./digest.js";
@@ -31,9 +31,6 @@ export interface ImportOnnxOptions {
   /** Has the engine run the model, which lies in the directory, before it is kept. */
   readonly prove: (directory: string, model: Model) => Promise<void>;
 }
-
-/** The input of the compute child is of this size. */
-const inputSize = 224;
 
 /** Whether `path` is to be read as an ONNX file, by its name: the format has no first bytes of its own. */
 export function isOnnxPath(path: string): boolean {

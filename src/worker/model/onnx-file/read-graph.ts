@@ -27,6 +27,21 @@ const maxStructureBytes = 2 ** 24;
 /** The same name twice: both are written for the operators of the standard. */
 const standardDomains: readonly string[] = ["", "ai.onnx"];
 
+const ofChance = "draws random numbers; export it in evaluation mode";
+/** With these an image's row would hang on more than the image. */
+const refusedOperators: ReadonlyMap<string, string> = new Map([
+  [
+    "DynamicQuantizeLinear",
+    "lets an image's numbers hang on the others of its batch, whose range it takes; quantize it statically",
+  ],
+  ["Bernoulli", ofChance],
+  ["Multinomial", ofChance],
+  ["RandomNormal", ofChance],
+  ["RandomNormalLike", ofChance],
+  ["RandomUniform", ofChance],
+  ["RandomUniformLike", ofChance],
+]);
+
 /** Throws an Error that says what is wrong, naming the node or tensor. The tensors' data are views of `bytes`. */
 export function readOnnxGraph(bytes: Uint8Array): OnnxGraph {
   const model = parse(bytes);
@@ -79,6 +94,8 @@ function checkNode(node: NodeProto): void {
     const found = `${describeNode(node)} is an operator of domain ${node.domain}`;
     throw new Error(`${found}, expected those of the ONNX standard alone`);
   }
+  const refusal = refusedOperators.get(node.opType);
+  if (refusal !== undefined) throw new Error(`${describeNode(node)} ${refusal}`);
   for (const { name, g, graphs, t, tensors } of node.attribute) {
     if (g.length > 0 || graphs.length > 0)
       throw new Error(`${describeNode(node)} has a graph of its own in ${name}; export it without control flow`);

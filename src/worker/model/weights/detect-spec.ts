@@ -15,14 +15,13 @@ export function detectSpec(tensors: Iterable<TensorShape>, naming: Naming, given
   const [first] = stages;
   if (first === undefined) throw new Error(`found no block: expected a tensor ${kernelName(naming, 1, 1, "first")}`);
   const block = detectBlock(shapes, naming);
-  const lastKernel = kernelName(naming, 1, 1, block === "basic" ? "second" : "expand");
   return {
     ...given,
     // The convolution that halves the resolution is the block's first, and it is 3x3.
     ...(block === "basic" && { block, stridePlacement: "3x3" }),
     stemWidth: outputsOf(shapes, naming, naming.layer("stem").kernel),
     stages,
-    expansion: outputsOf(shapes, naming, lastKernel) / first.width,
+    expansion: detectExpansion(shapes, naming, { block, width: first.width }),
     convBias: shapes.has(naming.layer("stem").bias),
     classes: outputsOf(shapes, naming, naming.fcWeight),
   };
@@ -49,6 +48,20 @@ function detectBlock(shapes: Shapes, naming: Naming): BlockKind {
   if (block !== undefined && naming.blocks.includes(block)) return block;
   const expected = naming.blocks.map((each) => `${each} blocks (${described[each]})`).join(" or ");
   throw new Error(`tensor ${name} has shape [${shapes.get(name)?.join(", ")}]: expected ${expected}`);
+}
+
+/** By what the first block puts out. */
+function detectExpansion(
+  shapes: Shapes,
+  naming: Naming,
+  { block, width }: { readonly block: BlockKind; readonly width: number },
+): number {
+  const name = kernelName(naming, 1, 1, block === "basic" ? "second" : "expand");
+  const outputs = outputsOf(shapes, naming, name);
+  if (outputs % width === 0) return outputs / width;
+  throw new Error(
+    `tensor ${name} has ${outputs} outputs, expected a multiple of the ${width} of its block's 3x3 convolution`,
+  );
 }
 
 const kernelSizes: ReadonlyMap<number | undefined, BlockKind> = new Map([

@@ -3,7 +3,8 @@
  * https://docs.python.org/3/library/pickle.html; meanings as in CPython's pickletools), builds plain data of them, and asks
  * its host about every global: a name that the host does not allow is an error, and one that it allows is still only a
  * name, which the host turns into data. Whatever the bytes are, it ends after one step a byte at most and allocates no more
- * than a few times their length. `torch-file` calls it.
+ * than a few times their length, as long as its host does a bounded amount in a call: what the host is given may be a list
+ * that a recall of two bytes names again and again. `torch-file` calls it.
  */
 import { Buffer } from "node:buffer";
 

@@ -30,7 +30,12 @@ export function isZip(file: Uint8Array): boolean {
 export function readStoredZip(archive: Uint8Array): Map<string, Uint8Array> {
   const view = viewOf(archive);
   const entries = new Map<string, Uint8Array>();
+  // Entries that lie over each other could have one file's bytes checked 65,535 times.
+  let left = view.length;
   for (const entry of readCentralDirectory(view)) {
+    left -= entry.bytes;
+    if (left < 0)
+      throw new Error(`the zip entries up to ${entry.name} claim more than the file's ${view.length} bytes`);
     if (entries.has(entry.name)) throw new Error(`the zip entry ${entry.name} is there twice`);
     entries.set(entry.name, readEntry(view, entry));
   }

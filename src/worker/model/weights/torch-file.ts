@@ -30,6 +30,10 @@ const callables: readonly string[] = [orderedDict, rebuildTensor, rebuildParamet
 const stateDictKeys = ["state_dict", "model", "model_state_dict"] as const;
 /** A ResNet-152 needs 0.3 MB. */
 const maxPickleBytes = 16 * 2 ** 20;
+/** A convolution's kernel has 4. */
+const maxAxes = 8;
+/** Storages are numbered from 0. */
+const maxKeyLength = 20;
 
 /** Known by their class, so that no dict in a pickle can pass for one. */
 class Storage {
@@ -96,17 +100,23 @@ function call(global: string, args: readonly unknown[]): unknown {
 function persistent(id: unknown): Storage {
   const [tag, type, key, , count] = Array.isArray(id) ? (id as unknown[]) : [];
   const dtype = type instanceof PickleGlobal ? storageTypes.get(type.name) : undefined;
-  if (tag !== "storage" || dtype === undefined || typeof key !== "string" || !isSize(count))
+  if (tag !== "storage" || dtype === undefined || !isStorageKey(key) || !isSize(count))
     throw new Error("a persistent id that names no storage");
   return new Storage(dtype, key, count);
+}
+
+/** Looked up once a tensor, and one storage may be that of many. */
+function isStorageKey(value: unknown): value is string {
+  return typeof value === "string" && value.length <= maxKeyLength;
 }
 
 function isSize(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
+/** A pickle can name the same long list for every tensor at two bytes each, so its length is asked before it is read. */
 function areSizes(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every(isSize);
+  return Array.isArray(value) && value.length <= maxAxes && value.every(isSize);
 }
 
 type StateDict = ReadonlyMap<string, StridedTensor>;

@@ -3,8 +3,9 @@
  * nothing of the cache. `import` calls it.
  */
 import { createHash } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import { readWholeFile } from "../read-file.js";
 import { readKerasH5 } from "./keras-h5.js";
 import { type Naming, namingOf } from "./naming.js";
 import type { RawTensor } from "./raw-tensor.js";
@@ -32,7 +33,7 @@ const maxBytes = 2 ** 31 - 1;
 export async function readWeightFile(path: string): Promise<WeightFile> {
   const hash = createHash("sha256");
   const read = async (file: string): Promise<Uint8Array> => {
-    const bytes = await readBounded(file);
+    const bytes = await readWholeFile(file, maxBytes);
     hash.update(bytes);
     return bytes;
   };
@@ -40,13 +41,6 @@ export async function readWeightFile(path: string): Promise<WeightFile> {
   const all = isDirectory ? await readTfjsLayers((name) => read(join(path, name))) : await readBytes(await read(path));
   const tensors = withoutWrapper(all).filter(({ name }) => !isIgnored(name));
   return { naming: namingOf(tensors.map(({ name }) => name)), tensors, sha256: hash.digest("hex") };
-}
-
-async function readBounded(path: string): Promise<Uint8Array> {
-  const found = await stat(path);
-  if (!found.isFile()) throw new Error(`${path} is not a regular file`);
-  if (found.size > maxBytes) throw new Error(`${path} has ${found.size} bytes, expected ${maxBytes} at most`);
-  return readFile(path);
 }
 
 async function readBytes(bytes: Uint8Array): Promise<RawTensor[]> {

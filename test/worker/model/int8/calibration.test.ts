@@ -18,7 +18,11 @@ const sample: Calibration = {
   weightsSha256: "a".repeat(64),
   images: 11,
   ranges: new Map(names.map((name, i) => [name, [0 - i, i + 0.25]])),
-  golden: [Float32Array.of(0.1, 2, 3e-9), Float32Array.of(4, 5, 6)],
+  golden: [
+    Float32Array.of(0.1, 2, 3e-9, 4, 5, 6),
+    Float32Array.of(4, 5, 6, 7, 8, 9),
+    Float32Array.of(7, 8, 9, 1, 2, 3),
+  ],
 };
 
 describe("worker/model/int8/calibration", () => {
@@ -68,6 +72,17 @@ describe("worker/model/int8/calibration", () => {
     await assert.rejects(readCalibration(path, findModel("resnet50").spec), /range stage2.block1.reduce is of another/);
     const less = { ...tinySpec, stages: [...tinySpec.stages, { blocks: 1, width: 4 }] };
     await assert.rejects(readCalibration(path, less), /range stage3.block1.reduce is missing/);
+  });
+
+  it("refuses fewer golden embeddings than there are images, and embeddings of another width", async () => {
+    const path = join(tempDir(), "int8.json");
+    const refused = async (golden: readonly Float32Array[], reason: RegExp) => {
+      await writeFile(path, encodeCalibration({ ...sample, golden }));
+      await assert.rejects(readCalibration(path, tinySpec), reason);
+    };
+    await refused([], /golden embeddings of 0 numbers, expected 3 of 6$/);
+    await refused(sample.golden.slice(1), /golden embeddings of 6, 6 numbers, expected 3 of 6$/);
+    await refused([...sample.golden.slice(1), new Float32Array(5)], /of 6, 6, 5 numbers, expected 3 of 6$/);
   });
 
   it("finds in the package the ranges that the catalog pins", async () => {

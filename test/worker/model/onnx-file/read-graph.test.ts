@@ -33,6 +33,20 @@ describe("worker/model/onnx-file/read-graph", () => {
     });
   });
 
+  it("refuses operators that take their scale from the whole batch, and those of chance, by name", async () => {
+    for (const [opType, reason] of [
+      [
+        "DynamicQuantizeLinear",
+        /node odd \(DynamicQuantizeLinear\) lets an image's numbers hang on.*quantize it statically/,
+      ],
+      ["RandomNormalLike", /node odd \(RandomNormalLike\) draws random numbers; export it in evaluation mode/],
+      ["Bernoulli", /node odd \(Bernoulli\) draws random numbers/],
+    ] as const)
+      await refusesEdited("torchscript", reason, (graph) =>
+        Object.assign(firstOf(graph.node), { name: "odd", opType }),
+      );
+  });
+
   it("refuses tensors that claim more, less or other than they bring, by name", async () => {
     const tensor = (reason: RegExp, edit: (tensor: TensorProto) => void) =>
       refusesEdited("keras", reason, (graph) => edit(firstOf(graph.initializer)));

@@ -65,6 +65,23 @@ describe("worker/model/weights/stored-zip", () => {
     assert.throws(() => readStoredZip(new Uint8Array(twice)), /the zip entry a is there twice/);
   });
 
+  it("refuses entries that claim the same bytes, before it reads them again and again", () => {
+    const archive = Buffer.from(storedZip(new Map([["a", new Uint8Array(1000)]])));
+    const [central, end] = [archive.indexOf("PK\x01\x02"), archive.indexOf("PK\x05\x06")];
+    const listed = ["a", "b"].map((name) => {
+      const entry = Buffer.from(archive.subarray(central, end));
+      entry.write(name, entry.length - 1);
+      return entry;
+    });
+    const tail = Buffer.from(archive.subarray(end));
+    tail.writeUInt16LE(listed.length, 10);
+    const overlapping = new Uint8Array(Buffer.concat([archive.subarray(0, central), ...listed, tail]));
+    assert.throws(
+      () => readStoredZip(overlapping),
+      new RegExp(`the zip entries up to b claim more than the file's ${overlapping.length} bytes`),
+    );
+  });
+
   it("gives entries or an Error for any change of its directory", () => {
     const archive = storedZip(entries);
     const change = fc.record({ at: fc.nat(archive.length - 1), byte: fc.nat(255) });

@@ -91,6 +91,22 @@ describe("worker/model/weights/torch-file", () => {
     assert.throws(() => readTorchFile(storedZip(entries)), /the tensors up to conv1.weight claim more than the file's/);
   });
 
+  it("refuses shapes and names that one tensor after another would be read through anew", () => {
+    const long = changed((entries) => {
+      const pickle = Buffer.from(entries.get("state-dict/data.pkl") ?? "").toString("latin1");
+      const longer = pickle
+        .replace("(K\x04K\x03K\x07K\x07t", () => `(K\x04K\x03K\x07K\x07${"K\x01".repeat(5)}t`)
+        .replace("(K\x93K1K\x07K\x01t", () => `(K\x93K1K\x07K\x01${"K\x01".repeat(5)}t`);
+      entries.set("state-dict/data.pkl", new Uint8Array(Buffer.from(longer, "latin1")));
+    });
+    assert.throws(
+      () => readTorchFile(long),
+      /a call of torch\._utils\._rebuild_tensor_v2 that torch\.save does not write/,
+    );
+    const key = edited("X\x01\0\0\x000", `X\x15\0\0\0${"0".repeat(21)}`);
+    assert.throws(() => readTorchFile(key), /a persistent id that names no storage/);
+  });
+
   it("refuses what is no state_dict, and an archive that torch.save did not write", () => {
     const empty = changed((entries) => void entries.set("state-dict/data.pkl", Uint8Array.of(0x80, 2, 0x7d, 0x2e)));
     assert.throws(() => readTorchFile(empty), /expected a state_dict, tensors by name/);
