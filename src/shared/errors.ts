@@ -33,7 +33,7 @@ export const errorTable = {
   ITEM_INVALID: item("Not a usable item: {reason}", "A line of the source names no path or uri that could be fetched."),
   ENGINE_OOM: item(
     "The engine's device has too little memory for this image alone: {reason}",
-    "Larger batches were halved before. Free memory on the device, or take another engine or a smaller model.",
+    "Larger batches were halved before, the image was tried again after rests, and an image known to be good did fit. All images have one size, so none is expected to differ; without memory for any, the worker ends with ENGINE_FAILED. Free memory on the device, or take another engine or a smaller model.",
   ),
   WORKER_CRASH: item(
     "The compute process ended while it worked on this image alone: {reason}",

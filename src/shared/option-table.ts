@@ -194,7 +194,7 @@ export const optionTable = {
     flag: "--engine-threads <n>",
     class: "execution",
     commands: [...working, "models verify", "doctor"],
-    description: "threads of one model call on a CPU",
+    description: "threads of one model call on a CPU; `wasm` takes 8 at most, each with a copy of the network",
     expected: "an integer from 1 to 256",
     schema: integer(1, 256),
     default: availableParallelism(),

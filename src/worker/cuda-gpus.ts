@@ -22,6 +22,9 @@ const visibleVariable = "CUDA_VISIBLE_DEVICES";
 /** One directory a GPU, named by its PCI address. */
 const driverDirectory = "/proc/driver/nvidia/gpus";
 
+/** A driver that is sick lets its tool wait for ever, even past being killed, so its end is not waited for. */
+const toolTimeoutMs = 10_000;
+
 /** Those that were asked for. Throws ENGINE_DEVICE where one is not there, naming those that are. */
 export async function requireGpus(
   asked: DevicesRequest,
@@ -55,7 +58,14 @@ export function gpusOfVisible(visible: string): readonly CudaGpu[] {
 
 async function listGpus(): Promise<readonly CudaGpu[]> {
   try {
-    return gpusOfTool((await promisify(execFile)("nvidia-smi", ["-L"])).stdout);
+    return gpusOfTool(
+      (
+        await promisify(execFile)("nvidia-smi", ["-L"], {
+          signal: AbortSignal.timeout(toolTimeoutMs),
+          killSignal: "SIGKILL",
+        })
+      ).stdout,
+    );
   } catch {
     // No tool, or no driver for it; the driver's own files say which.
     const addresses = await readdir(driverDirectory).catch(() => []);

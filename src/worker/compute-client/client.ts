@@ -10,6 +10,7 @@
  *     working, an image is overdue  -> the child is killed, that image is LIMIT_TIME, all others are done again
  *     working, nothing heard        -> the child is killed; as for any death, save that a culprit is LIMIT_TIME
  *     the child reports fatal       -> broken: every prediction rejects with its error
+ *     a later child runs elsewhere  -> broken too: what was reported of the first one holds for every row
  *     close()                       -> closed, from any state; the child is killed
  */
 import type { ChildProcess } from "node:child_process";
@@ -210,6 +211,11 @@ class SupervisedClient implements ComputeClient {
   }
 
   #welcome(report: EngineReport): void {
+    const change = this.#report === null ? null : changeOf(this.#report, report);
+    if (change !== null) {
+      this.#end("broken", new LabelmillError("ENGINE_FAILED", { reason: change }));
+      return;
+    }
     this.#deadline?.cancel();
     const { silenceMarginMs, imageMarginMs } = this.#timing;
     const silenceMs = this.#settings.itemTimeoutMs + silenceMarginMs + report.batchSize * imageMarginMs;
@@ -272,4 +278,13 @@ class SupervisedClient implements ComputeClient {
     this.#child?.kill();
     if (this.#report === null) this.#onFirst(this.#error);
   }
+}
+
+/** How a later child differs from the first in what is said of its rows; null where it does not. */
+function changeOf(first: EngineReport, later: EngineReport): string | null {
+  const [expected, found] = [first, later].map(
+    ({ engine, isOnGpu, embeddingWidth }) =>
+      `${engine} (${isOnGpu ? "on a GPU" : "not known to be on a GPU"}, embeddings of ${embeddingWidth})`,
+  );
+  return found === expected ? null : `started again, it runs as ${found}, and not as ${expected} as before`;
 }

@@ -1,6 +1,6 @@
 import type { DevicesRequest } from "../../shared/engine-names.js";
 import { LabelmillError } from "../../shared/errors.js";
-import type { ComputeSettings } from "../compute/protocol.js";
+import type { ComputeSettings, EngineReport } from "../compute/protocol.js";
 import type { CudaGpu } from "../cuda-gpus.js";
 import { isCudaEngine } from "../model/engine-choice.js";
 import type { ComputeClient } from "./client.js";
@@ -36,15 +36,28 @@ export async function startDevices(
   try {
     for (const start of starts) if (start.status === "rejected") throw start.reason;
     const numbers = gpus.map(({ index }) => index);
-    for (const { report } of clients) {
-      if (isCudaEngine(report.chosen) && report.isOnGpu) continue;
-      throw refusal(numbers, `engine ${report.engine} was taken (${report.why}), which runs on none of them`);
-    }
+    requireSameGpuEngine(
+      numbers,
+      clients.map(({ report }) => report),
+    );
     return poolClients(clients);
   } catch (error) {
     await Promise.all(clients.map((client) => client.close()));
     throw error;
   }
+}
+
+/**
+ * Refuses what children on `devices` run on, unless each runs on CUDA and all on the same engine, since a run says of all its
+ * rows which one made them; throws ENGINE_DEVICE.
+ */
+export function requireSameGpuEngine(devices: DevicesRequest, reports: readonly EngineReport[]): void {
+  for (const { chosen, isOnGpu, engine, why } of reports) {
+    if (isCudaEngine(chosen) && isOnGpu) continue;
+    throw refusal(devices, `engine ${engine} was taken (${why}), which runs on none of them`);
+  }
+  const engines = [...new Set(reports.map(({ engine }) => engine))];
+  if (engines.length > 1) throw refusal(devices, `not all of them run the same engine, but ${engines.join(" and ")}`);
 }
 
 function refusal(devices: DevicesRequest, found: string): LabelmillError {

@@ -1,9 +1,11 @@
 /**
  * Between the engine thread and its engine: runs a batch in as many model calls as the device's memory allows. Where a call
- * runs out of memory, half as many images are given, and never more from then on; an image that does not fit alone is a
- * misfit. Any other error passes through. For an engine that is bound to shapes, calls are filled up to a size that it has
+ * runs out of memory, half as many images are given, and never more from then on. An image that does not fit alone is tried
+ * again after rests, as all are of one size and something else may hold the memory; it is a misfit only if an image known to
+ * be good fits after that. Any other error passes through. For an engine that is bound to shapes, calls are filled up to a size that it has
  * run before. It knows no thread and no message; `engine-thread` calls it.
  */
+import { setTimeout as rest } from "node:timers/promises";
 import { messageOf } from "../../shared/errors.js";
 import type { Engine, EngineOutput } from "../model/engines/engine.js";
 import { isOutOfMemory } from "../model/out-of-memory.js";
@@ -33,12 +35,22 @@ export interface FittedEngine {
   lower(size: number): void;
 }
 
-/** `onLowered` is told of each halving, once. */
-export function fitBatches(
-  engine: Engine,
-  options: { readonly limit: number; readonly imageBytes: number; readonly onLowered: (lowered: LoweredLimit) => void },
-): FittedEngine {
-  const { imageBytes, onLowered } = options;
+export interface FitOptions {
+  /** Most images of a call, at first. */
+  readonly limit: number;
+  readonly imageBytes: number;
+  /** Told of each halving, once. */
+  readonly onLowered: (lowered: LoweredLimit) => void;
+  /** Before each further try of an image that does not fit alone. @default [250, 1000, 4000] */
+  readonly restsMs?: readonly number[];
+}
+
+/** Well below the silence that the client allows. */
+const defaultRestsMs: readonly number[] = [250, 1_000, 4_000];
+
+/** `infer` throws what the engine throws, and for want of memory only where not even an image of zeros fits. */
+export function fitBatches(engine: Engine, options: FitOptions): FittedEngine {
+  const { imageBytes, onLowered, restsMs = defaultRestsMs } = options;
   const { isShapeBound = false } = engine;
   let { limit } = options;
   /** Sizes that the engine has run, as far as they may be given again. */
@@ -77,20 +89,42 @@ export function fitBatches(
       const misfits = new Map<number, string>();
       for (let done = 0; done < n; ) {
         const count = Math.min(limit, n - done);
-        try {
-          const output = await tryCall(pixels.subarray(done * imageBytes, (done + count) * imageBytes), count);
-          if (output === null) continue;
+        const given = pixels.subarray(done * imageBytes, (done + count) * imageBytes);
+        const output = await tryCall(given, count).catch((thrown: unknown) => {
+          if (isOutOfMemory(thrown)) return tryAgain(engine, given, restsMs);
+          throw thrown;
+        });
+        if (output === null) continue;
+        if (typeof output === "string") misfits.set(done, output);
+        else {
           embeddings.set(output.embeddings.subarray(0, count * embeddingWidth), done * embeddingWidth);
           logits.set(output.logits.subarray(0, count * classes), done * classes);
-        } catch (thrown) {
-          if (!isOutOfMemory(thrown)) throw thrown;
-          misfits.set(done, messageOf(thrown));
         }
         done += count;
       }
       return { embeddings, logits, misfits };
     },
   };
+}
+
+/** Of one image that did not fit, or why it is a misfit. Throws where an image of zeros does not fit either. */
+async function tryAgain(
+  engine: Engine,
+  pixels: Uint8Array,
+  restsMs: readonly number[],
+): Promise<EngineOutput | string> {
+  let reason = "";
+  for (const restMs of restsMs) {
+    await rest(restMs);
+    try {
+      return await engine.infer(pixels, 1);
+    } catch (thrown) {
+      if (!isOutOfMemory(thrown)) throw thrown;
+      reason = messageOf(thrown);
+    }
+  }
+  await engine.infer(new Uint8Array(pixels.length), 1);
+  return reason;
 }
 
 /** Images of zeros behind them. */

@@ -1,5 +1,4 @@
 /**
-/**
  * Which engine runs: what `--engine` says, or what `auto` finds. Pure, and it loads no engine: what a machine has, and
  * whether an engine can run on it, is told to it. The order of `auto` is that of measured speed on CPUs, GPUs before them
  * (docs/decisions/0013-tensorflow-from-the-wheel.md).

@@ -38,14 +38,19 @@ describe("worker/compute-client/client", function () {
   });
   afterEach(() => client?.close());
 
+  /** `how` the first child starts, and each one after it; the last word is for all that follow. */
   async function open(
-    how = "works",
+    how: string | readonly string[] = "works",
     changed: Partial<ClientTiming> = {},
     asked: Partial<ComputeSettings> = {},
   ): Promise<ComputeClient> {
     const entry = fileURLToPath(new URL("./scripted-child.js", import.meta.url));
+    const [...left] = [how].flat();
     const spawnChild = () =>
-      fork(entry, [how], { serialization: "advanced", stdio: ["ignore", "ignore", "pipe", "ipc"] });
+      fork(entry, [left.length > 1 ? (left.shift() ?? "") : (left[0] ?? "")], {
+        serialization: "advanced",
+        stdio: ["ignore", "ignore", "pipe", "ipc"],
+      });
     client = await createComputeClient(
       spawnChild,
       { ...settings, ...asked },
@@ -145,6 +150,20 @@ describe("worker/compute-client/client", function () {
     assert.ok(waiting.some(({ status }) => status === "rejected"));
     await assert.rejects(opened.predict(Buffer.from("o"), 5), { code: "ENGINE_FAILED", message: /told to$/ });
   });
+
+  for (const [how, what] of [
+    ["works elsewhere", "scripted/cpu (not known to be on a GPU, embeddings of 2)"],
+    ["works narrowly", "scripted (not known to be on a GPU, embeddings of 1)"],
+  ] as const) {
+    it(`rejects everything when a later child ${how}: its rows would not be what was reported`, async () => {
+      const opened = await open(["works", how]);
+      await assert.rejects(codesOf(opened, "co"), {
+        code: "ENGINE_FAILED",
+        message: `The compute process cannot work: started again, it runs as ${what}, and not as scripted (not known to be on a GPU, embeddings of 2) as before`,
+      });
+      await assert.rejects(opened.predict(Buffer.from("o"), 5), { code: "ENGINE_FAILED" });
+    });
+  }
 
   it("refuses to start with a child that says why it cannot", async () => {
     await assert.rejects(open("fatal"), { code: "MODEL_CORRUPT", message: "The cached model m is damaged" });

@@ -1,7 +1,7 @@
 /**
  * Entry of a compute child that does what its images tell it: each is one letter. It speaks the real protocol and dies in
- * real ways, which real images cannot be made to cause. Its argument says how it starts: `works`,
- * `dies`, `fatal`, or `never`.
+ * real ways, which real images cannot be made to cause. Its argument says how it starts: `works`, `works elsewhere`
+ * (on a CPU that calls itself so), `works narrowly`, `dies`, `fatal`, or `never`.
  *
  *     o  answers    f  answers with a failure    c  crashes    h  hangs    s  is reported as overdue    x  is fatal
  *     p  answers with its process id, as a class
@@ -29,21 +29,21 @@ let askedBatchSize: number | undefined;
 
 function start({ batchSize: asked }: ComputeSettings): void {
   askedBatchSize = typeof asked === "number" ? asked : -1;
-  const how = process.argv[2];
+  const how = process.argv[2] ?? "never";
   if (how === "dies") {
     process.stderr.write("cannot find my engine\n");
     process.exit(3);
   }
   if (how === "fatal") send({ type: "fatal", code: "MODEL_CORRUPT", message: "The cached model m is damaged" });
-  if (how === "works")
+  if (how.startsWith("works"))
     send({
       type: "ready",
       report: {
-        engine: "scripted",
+        engine: how === "works elsewhere" ? "scripted/cpu" : "scripted",
         chosen: "wasm",
         isOnGpu: false,
         why: "a test",
-        embeddingWidth: 2,
+        embeddingWidth: how === "works narrowly" ? 1 : 2,
         loadMs: 0,
         batchSize: typeof asked === "number" ? asked : 3,
         whyBatchSize: "a test",

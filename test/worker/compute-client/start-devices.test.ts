@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
-import type { ComputeSettings } from "../../../src/worker/compute/protocol.js";
-import { requireCudaEngine, startDevices } from "../../../src/worker/compute-client/start-devices.js";
+import type { ComputeSettings, EngineReport } from "../../../src/worker/compute/protocol.js";
+import {
+  requireCudaEngine,
+  requireSameGpuEngine,
+  startDevices,
+} from "../../../src/worker/compute-client/start-devices.js";
 import { hasGpuFor } from "../../../src/worker/model/gpu-devices.js";
 import { resnet50ForTests } from "../../support/model.js";
 
@@ -17,6 +21,27 @@ describe("worker/compute-client/start-devices", function () {
     requireCudaEngine([0], "onnx-cuda");
     requireCudaEngine([0], "tensorflow");
     requireCudaEngine([0], "auto");
+  });
+
+  it("refuses GPUs on which auto took different engines", () => {
+    const report: EngineReport = {
+      engine: "tensorflow/gpu",
+      chosen: "tensorflow",
+      isOnGpu: true,
+      why: "it runs on the GPU",
+      embeddingWidth: 2048,
+      loadMs: 0,
+      batchSize: 8,
+      whyBatchSize: "a test",
+    };
+    const other: EngineReport = { ...report, engine: "onnx/cuda", chosen: "onnx-cuda" };
+    assert.throws(() => requireSameGpuEngine([0, 1], [report, other]), {
+      code: "ENGINE_DEVICE",
+      message:
+        "Cannot use --devices 0,1: it chooses among CUDA GPUs, and not all of them run the same engine, but tensorflow/gpu and onnx/cuda; leave it out, or take --engine tensorflow or onnx-cuda",
+    });
+    requireSameGpuEngine([0, 1], [report, report]);
+    requireSameGpuEngine([0, 1], [other, other]);
   });
 
   it("refuses what auto finds where that is no engine on CUDA, and leaves no child behind", async function () {

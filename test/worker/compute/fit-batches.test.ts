@@ -7,6 +7,8 @@ const memoryError = new Error("OOM when allocating tensor");
 interface Device {
   /** Images that its memory holds. */
   readonly holds?: number;
+  /** Calls that fail first, whatever they hold. */
+  readonly failsFirst?: number;
   /** The image of this value is too large for it by itself. */
   readonly refuses?: number;
   readonly error?: Error;
@@ -14,7 +16,10 @@ interface Device {
 }
 
 /** An engine of one byte an image, which says the byte back as embedding and, twice, as logits. */
-function setUp(limit: number, { holds = 99, refuses, error = memoryError, isShapeBound = false }: Device = {}) {
+function setUp(
+  limit: number,
+  { holds = 99, failsFirst = 0, refuses, error = memoryError, isShapeBound = false }: Device = {},
+) {
   const calls: number[] = [];
   const lowered: LoweredLimit[] = [];
   const engine: Engine = {
@@ -25,12 +30,12 @@ function setUp(limit: number, { holds = 99, refuses, error = memoryError, isShap
     async infer(pixels, n) {
       calls.push(n);
       assert.equal(pixels.length, n);
-      if (n > holds || (refuses !== undefined && pixels.includes(refuses))) throw error;
+      if (calls.length <= failsFirst || n > holds || (refuses !== undefined && pixels.includes(refuses))) throw error;
       return { embeddings: Float32Array.from(pixels), logits: Float32Array.from([...pixels].flatMap((b) => [b, b])) };
     },
     close: async () => {},
   };
-  const fitted = fitBatches(engine, { limit, imageBytes: 1, onLowered: (each) => lowered.push(each) });
+  const fitted = fitBatches(engine, { limit, imageBytes: 1, onLowered: (each) => lowered.push(each), restsMs: [1, 2] });
   const run = async (...images: number[]) => {
     const { embeddings, logits, misfits } = await fitted.infer(Uint8Array.from(images), images.length);
     assert.deepEqual(
@@ -74,6 +79,18 @@ describe("worker/compute/fit-batches", () => {
     assert.deepEqual(await run(1, 2, 3, 4), { values: [1, 2, 0, 4], misfits: [2] });
     assert.equal(fitted.limit, 1);
     assert.deepEqual(await run(3), { values: [0], misfits: [0] });
+  });
+
+  it("tries an image again that did not fit alone, as a neighbour may have had the memory", async () => {
+    const { run, calls } = setUp(1, { failsFirst: 2 });
+    assert.deepEqual(await run(5), { values: [5], misfits: [] });
+    assert.deepEqual(calls, [1, 1, 1]);
+  });
+
+  it("rejects where an image that is known to be good does not fit either, rather than blame one after the other", async () => {
+    const { run, calls } = setUp(2, { holds: 0 });
+    await assert.rejects(run(1, 2), memoryError);
+    assert.deepEqual(calls, [2, 1, 1, 1, 1]);
   });
 
   it("lets any other error through, without a second call", async () => {

@@ -70,6 +70,7 @@ export async function openOnnxGraph(
     throw new Error(`${messageOf(error)}${advice[provider]}`, { cause: error });
   });
   return {
+    // What was asked for; `disable_cpu_ep_fallback` makes it what runs, since the session would not have opened otherwise.
     name: `onnx/${provider}`,
     embeddingWidth,
     classes,

@@ -10,6 +10,7 @@ import { drawGoldenImages, goldenCount } from "../int8/golden.js";
 import { modelOf } from "../manifest.js";
 import { whyNotAsItIs } from "../onnx-file/only-engine.js";
 import { readManifest } from "../store.js";
+import { closeOnFailure } from "./close-on-failure.js";
 import type { Engine } from "./engine.js";
 import { type OpenEngineOptions, openEngine, whyUnavailable } from "./open-engine.js";
 
@@ -53,14 +54,11 @@ export async function openChosenEngine(
 export async function openProvedEngine(options: OpenEngineOptions): Promise<Engine> {
   const { cropSize } = modelOf(await readManifest(options.modelDir)).preprocess;
   const engine = await openEngine(options);
-  try {
+  await closeOnFailure(engine, async () => {
     if (engine.isOnGpu !== true) throw new Error(`it would run as ${engine.name}`);
     const { embeddings, logits } = await engine.infer(drawGoldenImages(cropSize), goldenCount);
     if (![...embeddings, ...logits].every(Number.isFinite))
       throw new Error("it answers with numbers that are not finite");
-    return engine;
-  } catch (error) {
-    await engine.close();
-    throw error;
-  }
+  });
+  return engine;
 }

@@ -5,7 +5,7 @@
 import type { EngineName } from "../../../shared/engine-names.js";
 import { LabelmillError, messageOf } from "../../../shared/errors.js";
 import type { Precision } from "../../../shared/precision.js";
-import { whyNotInstalled, whyNotLoaded } from "../engine-choice.js";
+import { whyNoPrecision, whyNotInstalled, whyNotLoaded } from "../engine-choice.js";
 import type { GraphParts } from "../graph-parts.js";
 import type { OnnxProvider } from "../onnx-providers.js";
 import { readParts } from "../read-parts.js";
@@ -64,6 +64,8 @@ export async function whyUnavailable(engine: EngineName): Promise<string | null>
 export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
   const { engine, modelDir, modelSha256, precision = "fp32", calibration, engineThreads } = options;
   if (precision !== "fp32") {
+    const reason = whyNoPrecision(engine, precision);
+    if (reason !== null) throw new LabelmillError("ENGINE_UNAVAILABLE", { engine, reason });
     const { openInt8Engine } = await import("./open-int8.js");
     return openInt8Engine({ modelDir, modelSha256, precision, calibration: calibration as string, engineThreads });
   }

@@ -15,6 +15,7 @@ import type { ResNetModel } from "../onnx-graph.js";
 import { readParts } from "../read-parts.js";
 import { layersOf } from "../spec.js";
 import { readManifest } from "../store.js";
+import { closeOnFailure } from "./close-on-failure.js";
 import type { Engine } from "./engine.js";
 
 /** Which weights, and how. */
@@ -46,7 +47,9 @@ export async function openInt8Engine(options: OpenInt8Options): Promise<Engine> 
   const parts = await readParts(modelDir, weightsSha256);
   const weightLimit = weightLimits[precision];
   const engine = await openOnnx(parts, (given) => buildInt8Model({ ...given, ranges, weightLimit }), options);
-  await requireGolden(engine, { inputSize: parts.spec.inputSize, precision, calibration });
+  await closeOnFailure(engine, () =>
+    requireGolden(engine, { inputSize: parts.spec.inputSize, precision, calibration }),
+  );
   return engine;
 }
 
@@ -62,7 +65,8 @@ export interface ObservingEngine {
 export async function openObservingEngine(options: OpenObservingOptions): Promise<ObservingEngine> {
   const parts = await readParts(options.modelDir, options.modelSha256);
   const engine = await openOnnx(parts, buildObservedModel, options);
-  const { embeddings } = await engine.infer(drawGoldenImages(parts.spec.inputSize), goldenCount);
+  const images = drawGoldenImages(parts.spec.inputSize);
+  const { embeddings } = await closeOnFailure(engine, () => engine.infer(images, goldenCount));
   const { embeddingWidth } = layersOf(parts.spec);
   const golden = Array.from({ length: goldenCount }, (_, image) => {
     const from = image * engine.embeddingWidth;
@@ -94,7 +98,6 @@ async function requireGolden(engine: Engine, { inputSize, precision, calibration
   const { embeddings } = await engine.infer(drawGoldenImages(inputSize), goldenCount);
   const least = leastCosine(embeddings, calibration.golden);
   if (least >= leastGoldenCosine) return;
-  await engine.close();
   const found = `in ${precision} the golden images' embeddings have cosine ${least.toFixed(3)} to the float32 model's`;
   const other = precision === "int8" ? "`--precision int8-7bit`, for CPUs whose 8-bit sums saturate, or " : "";
   const reason = `${found}, expected ${leastGoldenCosine} at least; use ${other}\`--precision fp32\``;

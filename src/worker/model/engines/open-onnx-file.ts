@@ -12,6 +12,7 @@ import { readOnnxFile, type StoredOnnxFile } from "../onnx-file/stored.js";
 import { onnxProviders } from "../onnx-providers.js";
 import { damaged } from "../store.js";
 import type { Engine, EngineOutput } from "./engine.js";
+import { oneByOne } from "./one-by-one.js";
 import type { OnnxOptions } from "./onnx.js";
 
 /** Which engine is to run which model that is an ONNX file. */
@@ -111,22 +112,4 @@ function ofSizes(engine: Engine, { embeddingWidth, classes }: RunnableGraph): En
 function requireSize(name: string, { length }: Float32Array, [n, width]: readonly [number, number]): void {
   if (length === n * width) return;
   throw new Error(`the graph's ${name} has ${length} numbers for ${n} images, expected ${n} x ${width}`);
-}
-
-/** The engine for a graph that takes one image a call. */
-function oneByOne(engine: Engine, bytes: number): Engine {
-  const { embeddingWidth, classes } = engine;
-  return {
-    ...engine,
-    async infer(pixels, n): Promise<EngineOutput> {
-      const embeddings = new Float32Array(n * embeddingWidth);
-      const logits = new Float32Array(n * classes);
-      for (let image = 0; image < n; image += 1) {
-        const output = await engine.infer(pixels.subarray(image * bytes, (image + 1) * bytes), 1);
-        embeddings.set(output.embeddings, image * embeddingWidth);
-        logits.set(output.logits, image * classes);
-      }
-      return { embeddings, logits };
-    },
-  };
 }

@@ -27,6 +27,8 @@ export async function openTensorflowEngine(parts: GraphParts): Promise<Engine> {
     embeddingWidth: layersOf(parts.spec).embeddingWidth,
     classes: parts.spec.classes,
     isOnGpu: seesGpu(),
+    // Each shape has its plans made and its memory taken at its first call.
+    isShapeBound: seesGpu(),
     ...(seesGpu() ? {} : { usualBatchSize: usualCpuBatchSize }),
     infer: network.infer,
     // TensorFlow itself stays loaded: it cannot be started twice in a process.

@@ -12,7 +12,7 @@ import { type Engine, type EngineOutput, usualCpuBatchSize } from "./engine.js";
 import type { FromWasmThread, WasmInput } from "./wasm-thread.js";
 
 export interface WasmOptions {
-  /** Threads that share a batch. */
+  /** Threads that share a batch; `usualCpuBatchSize` at most are started, as more would hold a network and be given no image. */
   readonly threads: number;
 }
 
@@ -20,7 +20,7 @@ export interface WasmOptions {
 export async function openWasmEngine(parts: GraphParts, { threads }: WasmOptions): Promise<Engine> {
   const workerData = { ...parts, weights: shareWeights(parts.weights) };
   const entry = new URL("./wasm-thread.js", import.meta.url);
-  const workers = Array.from({ length: threads }, () => new Worker(entry, { workerData }));
+  const workers = Array.from({ length: Math.min(threads, usualCpuBatchSize) }, () => new Worker(entry, { workerData }));
   const close = async () => {
     await Promise.all(workers.map((worker) => worker.terminate()));
   };

@@ -41,13 +41,13 @@ export async function openWebgpuEngine(parts: GraphParts): Promise<Engine> {
   };
 }
 
-/** Innermost last: an error goes to the last scope that takes its kind. */
+/** Pushed in this order; an error goes to the last scope that takes its kind. */
 const scopes = ["internal", "validation", "out-of-memory"] as const;
 
 /**
  * What `work` gives, unless the device reports an error of it: WebGPU skips what it cannot do, with other numbers and no
- * exception, and TensorFlow.js 4.22 does not ask. A buffer beyond the device's limits is an error of validation; smaller
- * batches have smaller ones, so it counts as memory that is not there.
+ * exception, and TensorFlow.js 4.22 does not ask. A buffer beyond the device's limits is an error of validation, and so is
+ * all that uses it, so any error counts as memory that is not there: a smaller batch may do without.
  */
 async function watched<T>(device: GpuDevice, work: () => Promise<T>): Promise<T> {
   for (const scope of scopes) device.pushErrorScope(scope);
@@ -60,8 +60,7 @@ async function watched<T>(device: GpuDevice, work: () => Promise<T>): Promise<T>
   }
   const error = errors.find((each) => each !== null);
   if (error === undefined || error === null) return result;
-  const isTooLarge = error === errors[0] || /exceeds|larger than|maxBufferSize|maxStorageBuffer/i.test(error.message);
-  throw new Error(`WebGPU${isTooLarge ? " is out of memory" : ""}: ${error.message.split("\n")[0]}`);
+  throw new Error(`WebGPU is out of memory, or of its limits: ${error.message.split("\n")[0]}`);
 }
 
 /** As in a browser, where TensorFlow.js looks for them. Node has a `navigator` from version 21 on. */

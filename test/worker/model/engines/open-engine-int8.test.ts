@@ -56,6 +56,14 @@ describe("worker/model/engines/open-engine, int8", function () {
   });
   after(() => float?.close());
 
+  it("refuses any engine but onnx, rather than run onnx in its name", async () => {
+    const options = { ...(await describe("int8")), modelDir: model.modelDir, engineThreads: 2 };
+    await assert.rejects(openEngine({ ...options, engine: "wasm" }), {
+      code: "ENGINE_UNAVAILABLE",
+      message: /wasm.*it computes in fp32 alone, not in int8; take --engine onnx or --precision fp32/,
+    });
+  });
+
   for (const [precision, least] of [
     ["int8", 0.995],
     ["int8-7bit", 0.99],

@@ -11,6 +11,8 @@ import { tinySpec } from "../../../support/tiny-resnet.js";
 
 export interface TensorflowAnswer {
   readonly name: string;
+  readonly isOnGpu: boolean | undefined;
+  readonly isShapeBound: boolean | undefined;
   /** Of both forms of the tiny network: v1 with BGR, v1.5 with RGB and a scale. */
   readonly tiny: readonly EngineOutput[];
   /** Of the example photos and the real network. */
@@ -48,7 +50,8 @@ async function answer(): Promise<TensorflowAnswer | { readonly unavailable: stri
   const tensorsLeft = memory().numTensors;
   breakBackend();
   const refusal = await openTensorflowEngine(tinyParts()).then(({ name }) => `it ran as ${name}`, String);
-  return { name: engine.name, tiny, photos, tensorCounts, tensorsLeft, refusal };
+  const { name, isOnGpu, isShapeBound } = engine;
+  return { name, isOnGpu, isShapeBound, tiny, photos, tensorCounts, tensorsLeft, refusal };
 }
 
 /** The backend that comes with the package is replaced by one that does not start; others are there to fall back to. */

@@ -36,6 +36,11 @@ describe("worker/model/engines/tensorflow", function () {
     assert.match(answer.name, /^tensorflow\/(cpu|gpu)$/);
   });
 
+  it("has its batches filled up on a GPU, and there alone, where cuDNN is to choose by heuristics", () => {
+    assert.deepEqual([answer.isOnGpu, answer.isShapeBound], Array(2).fill(answer.name === "tensorflow/gpu"));
+    assert.equal(engineEnv(2).TF_CUDNN_USE_AUTOTUNE, "0");
+  });
+
   it("holds as many tensors after 60 batches as after one, and none at the end", () => {
     assert.equal(answer.tensorCounts.length, 61);
     assert.equal(new Set(answer.tensorCounts).size, 1, answer.tensorCounts.join());

@@ -49,6 +49,19 @@ describe("worker/model/engines/wasm", () => {
     }
   });
 
+  it("starts no more threads than a usual batch has images, as each holds the whole network", async () => {
+    const nextThreadId = async () => {
+      const probe = new Worker("", { eval: true });
+      const { threadId } = probe;
+      await once(probe, "exit");
+      return threadId;
+    };
+    const before = await nextThreadId();
+    const engine = await openWasmEngine(tinyParts(), { threads: 12 });
+    assert.equal((await nextThreadId()) - before - 1, 8);
+    await engine.close();
+  });
+
   it("rejects pixels that are not the images they are said to be", async () => {
     const engine = await open(tinyParts());
     await assert.rejects(engine.infer(tinyPixels.slice(3), 3), /shape|size/i);
