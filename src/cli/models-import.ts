@@ -101,7 +101,9 @@ async function importCommand(path: string, flags: ImportFlags): Promise<void> {
   const terminal = openTerminal(options);
   if (isOnnxPath(path)) {
     refuseForOnnx({ stride, epsilon });
-    return printInstalled(terminal, await importOnnxFile({ ...given, options, host: places, log: terminal.log }));
+    const { log } = terminal;
+    const signal = terminal.catchSignals();
+    return printInstalled(terminal, await importOnnxFile({ ...given, options, host: places, log, signal }));
   }
   const batchNormEpsilon = epsilon === undefined ? undefined : parseEpsilon(epsilon);
   printInstalled(terminal, await importModel({ ...given, cacheDir, stridePlacement: stride, batchNormEpsilon }));

@@ -44,12 +44,8 @@ export async function tryEngine(
   { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
 ): Promise<EngineTrial> {
   signal.throwIfAborted();
-  const compute = await startCompute({ ...settings, withLogits: true, maxWaitMs: batchWaitMs }, { log });
-  // What waits for an answer then rejects with RUN_INTERRUPTED.
-  const stop = () => void compute.close();
-  signal.addEventListener("abort", stop, { once: true });
+  const compute = await startCompute({ ...settings, withLogits: true, maxWaitMs: batchWaitMs }, { log, signal });
   try {
-    signal.throwIfAborted();
     const batches = splitIntoBatches(images, compute.report.batchSize);
     const outputs = await predictBatch(compute, batches[0] ?? []);
     // The first batch is slower: memory is allocated.
@@ -61,7 +57,6 @@ export async function tryEngine(
     const { engine, isOnGpu, why, loadMs, batchSize } = compute.report;
     return { engine, isOnGpu, why, loadMs, batchSize, imagesPerSecond, outputs };
   } finally {
-    signal.removeEventListener("abort", stop);
     await compute.close();
   }
 }

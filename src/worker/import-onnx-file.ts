@@ -16,15 +16,20 @@ export interface ImportOnnxFileSettings extends Omit<ImportOnnxOptions, "cacheDi
   readonly options: ResolvedOptions;
   readonly host: ComputeHost;
   readonly log: Log;
+  /** Aborts the trial; nothing is kept then. */
+  readonly signal: AbortSignal;
 }
+
+/** ResNet-152 takes 2 s for what the trial runs, on one core of a laptop. */
+const trialMs = 60_000;
 
 /**
  * Imports an .onnx file, after a compute child of its own has run it, since this process loads no native code. Throws
- * MODEL_NAME, OPTION_INVALID, ENGINE_UNAVAILABLE where ONNX Runtime is not installed, and MODEL_INVALID for whatever is wrong with
+ * MODEL_NAME, OPTION_INVALID, RUN_INTERRUPTED, ENGINE_UNAVAILABLE where ONNX Runtime is not installed, and MODEL_INVALID for whatever is wrong with
  * the file, be it ONNX Runtime that says so; then nothing is kept.
  */
 export async function importOnnxFile(settings: ImportOnnxFileSettings): Promise<InstalledModel> {
-  const { options, host, log, ...file } = settings;
+  const { options, host, log, signal, ...file } = settings;
   const reason = whyNotInstalled(engineName, isInstalled);
   if (reason !== null) throw new LabelmillError("ENGINE_UNAVAILABLE", { engine: engineName, reason });
   return importOnnxModel({
@@ -36,8 +41,14 @@ export async function importOnnxFile(settings: ImportOnnxFileSettings): Promise<
         engine: engineName,
         modelDir,
       };
-      const compute = await startCompute(engine, { log });
-      await compute.close();
+      const late = AbortSignal.timeout(trialMs);
+      try {
+        const compute = await startCompute(engine, { log, signal: AbortSignal.any([signal, late]) });
+        await compute.close();
+      } catch (error) {
+        if (!late.aborted) throw error;
+        throw new Error(`it took more than ${trialMs / 1000} s for a few images`, { cause: error });
+      }
     },
   });
 }

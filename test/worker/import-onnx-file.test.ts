@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { silentLog } from "../../src/shared/log.js";
 import { resolveOptions } from "../../src/shared/options.js";
@@ -18,9 +19,9 @@ import { useTempDir } from "../support/temp-dir.js";
 describe("worker/import-onnx-file", function () {
   this.timeout(60_000);
   const tempDir = useTempDir();
-  const importFile = (path: string) => {
+  const importFile = (path: string, signal = new AbortController().signal) => {
     const host = { cacheDir: join(tempDir(), "cache"), driverEnv: {} };
-    return importOnnxFile({ name: "tiny", path, options: resolveOptions({ flags: {} }), host, log: silentLog });
+    return importOnnxFile({ name: "tiny", path, options: resolveOptions({ flags: {} }), host, log: silentLog, signal });
   };
   const models = () => readdir(join(tempDir(), "cache/models"));
 
@@ -34,6 +35,17 @@ describe("worker/import-onnx-file", function () {
   it("keeps a file that ran", async () => {
     const { model } = await importFile(onnxPath("external"));
     assert.deepEqual([model.onnx?.embeddingWidth, await models()], [12, ["tiny"]]);
+  });
+
+  it("keeps nothing where it is interrupted during the trial", async () => {
+    const controller = new AbortController();
+    const importing = importFile(onnxPath("external"), controller.signal);
+    const isStaged = async () =>
+      (await readdir(join(tempDir(), "cache"), { recursive: true })).some((path) => /manifest/.test(path));
+    while (!(await isStaged().catch(() => false))) await sleep(5);
+    controller.abort();
+    await assert.rejects(importing, { code: "RUN_INTERRUPTED" });
+    assert.deepEqual(await models(), []);
   });
 
   it("keeps nothing of a file that ONNX Runtime refuses, and says why", async () => {

@@ -52,6 +52,8 @@ export interface ComputeClientOptions {
   /** Told of each child's end, and of each line of its standard error. */
   readonly log?: Pick<Log, "warn"> | undefined;
   readonly timing?: Partial<ClientTiming> | undefined;
+  /** Ends the client as `close` does, also while it starts. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** In milliseconds. */
@@ -96,6 +98,7 @@ export function createComputeClient(
       error === null ? resolve(client) : reject(error),
     );
     client.start();
+    options.signal?.addEventListener("abort", () => void client.close(), { once: true });
   });
 }
 

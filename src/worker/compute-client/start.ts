@@ -9,6 +9,8 @@ import { type ComputeClient, createComputeClient } from "./client.js";
 export interface StartComputeOptions {
   /** Told of each child's end, and of each line of its standard error. */
   readonly log?: Pick<Log, "warn">;
+  /** Ends the client, also while it starts: what waits rejects with RUN_INTERRUPTED. */
+  readonly signal?: AbortSignal;
 }
 
 /** libuv's own default; file reads of the model need some beside the decodes. */
@@ -30,5 +32,5 @@ export function startCompute(settings: ComputeSettings, options: StartComputeOpt
       execArgv: [],
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
-  return createComputeClient(spawnChild, settings, { log: options.log });
+  return createComputeClient(spawnChild, settings, options);
 }

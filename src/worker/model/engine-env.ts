@@ -12,8 +12,7 @@ export function engineEnv(threads: number): Readonly<Record<string, string>> {
     TF_CPP_MIN_LOG_LEVEL: "1",
     // Or it takes all memory of the GPU at once, and a second worker finds none (tensorflow.org/guide/gpu).
     TF_FORCE_GPU_ALLOW_GROWTH: "true",
-    // cuDNN chooses by its heuristics: timing all algorithms at each new shape makes first calls slow, and answers differ
-    // from one start to the next (tensorflow/core/util/use_cudnn.cc).
+    // cuDNN is to choose by its heuristics, and not to time all algorithms at each new shape. Not tried on a GPU yet.
     TF_CUDNN_USE_AUTOTUNE: "0",
     // Float32 means float32: NVIDIA's libraries round factors to 10 bits otherwise, as TensorFlow lets them
     // (tensorflow.org/api_docs/python/tf/config/experimental/enable_tensor_float_32_execution).

@@ -43,6 +43,7 @@ describe("worker/compute-client/client", function () {
     how: string | readonly string[] = "works",
     changed: Partial<ClientTiming> = {},
     asked: Partial<ComputeSettings> = {},
+    signal?: AbortSignal,
   ): Promise<ComputeClient> {
     const entry = fileURLToPath(new URL("./scripted-child.js", import.meta.url));
     const [...left] = [how].flat();
@@ -57,6 +58,7 @@ describe("worker/compute-client/client", function () {
       {
         log: { warn: (message) => log.push(message) },
         timing: { ...timing, ...changed },
+        signal,
       },
     );
     return client;
@@ -183,6 +185,13 @@ describe("worker/compute-client/client", function () {
       code: "ENGINE_FAILED",
       message: /not ready after 100 ms/,
     });
+  });
+
+  it("ends while it starts where its signal aborts", async () => {
+    const controller = new AbortController();
+    const opening = open("never", {}, {}, controller.signal);
+    controller.abort();
+    await assert.rejects(opening, { code: "RUN_INTERRUPTED" });
   });
 
   it("ends its child on close, rejects what waits, and takes nothing more", async () => {

@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { basename, dirname } from "node:path";
-import { LabelmillError, messageOf } from "../../../shared/errors.js";
+import { isCode, LabelmillError, messageOf } from "../../../shared/errors.js";
 import { findModel, type Model } from "../catalog.js";
 import { defaultLabels, type InstalledModel, installContent, requireFreeName } from "../install.js";
 import { readLabels } from "../label-file.js";
@@ -69,6 +69,7 @@ async function asInvalid<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
+    if (isCode(error, "RUN_INTERRUPTED")) throw error;
     throw new LabelmillError("MODEL_INVALID", { name: path, reason: messageOf(error) }, { cause: error });
   }
 }
