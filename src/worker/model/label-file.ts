@@ -1,6 +1,9 @@
-import { readFile } from "node:fs/promises";
 import { LabelmillError, messageOf } from "../../shared/errors.js";
 import type { OutputSizes } from "./output-sizes.js";
+import { readWholeFile } from "./read-file.js";
+
+/** A hundred thousand classes need a tenth of it. */
+const maxBytes = 2 ** 24;
 
 /** The labels in a text file, one a line. Throws OPTION_INVALID where there are not as many as the model has classes. */
 export async function readLabels(path: string, { classes }: Pick<OutputSizes, "classes">): Promise<readonly string[]> {
@@ -8,11 +11,12 @@ export async function readLabels(path: string, { classes }: Pick<OutputSizes, "c
     const expected = `a text file of ${classes} labels, one a line`;
     return new LabelmillError("OPTION_INVALID", { option: "labels", expected, value: path, from: found }, { cause });
   };
-  const text = await readFile(path, "utf8").catch((error: unknown) => {
+  const bytes = await readWholeFile(path, maxBytes).catch((error: unknown) => {
     throw refuse(messageOf(error), error);
   });
-  const labels = text
-    .replace(/^\uFEFF/, "")
+  // Leaves out a byte order mark.
+  const labels = new TextDecoder()
+    .decode(bytes)
     .replace(/\r?\n$/, "")
     .split(/\r?\n/);
   const blank = labels.findIndex((label) => label.trim() === "");
