@@ -192,6 +192,7 @@ describe("worker/compute-client/start", function () {
       "NODE_CHANNEL_SERIALIZATION_MODE",
       "NVIDIA_TF32_OVERRIDE",
       "TF_CPP_MIN_LOG_LEVEL",
+      "TF_CUDNN_USE_AUTOTUNE",
       "TF_FORCE_GPU_ALLOW_GROWTH",
       "TF_NUM_INTEROP_THREADS",
       "TF_NUM_INTRAOP_THREADS",
