@@ -9,12 +9,13 @@ import type { EngineChoice } from "../model/engine-choice.js";
 import { openChosenEngine } from "../model/engines/open-chosen.js";
 import { openObservingEngine } from "../model/engines/open-int8.js";
 import { drawGoldenImages, goldenCount } from "../model/int8/golden.js";
+import { inputSize } from "../model/preprocess.js";
 import { topK } from "../model/top-k.js";
 import { failedWith, succeeded } from "../outcome.js";
 import type { BatchInput, BatchOutput, EngineThreadSettings, FromEngineThread } from "./engine-client.js";
 import { type FittedEngine, fitBatches, type LoweredLimit } from "./fit-batches.js";
 import { type BatchChoice, measureBatchSize } from "./measure-batch.js";
-import { inputBytes, inputSize } from "./protocol.js";
+import { inputBytes } from "./protocol.js";
 
 const settings = workerData as EngineThreadSettings;
 

@@ -7,6 +7,7 @@ import type { BatchSizeRequest } from "../../shared/batch-size.js";
 import type { EngineName, EngineRequest } from "../../shared/engine-names.js";
 import { LabelmillError, type RunErrorCode } from "../../shared/errors.js";
 import type { Precision } from "../../shared/precision.js";
+import { inputSize } from "../model/preprocess.js";
 import type { Outcome } from "../outcome.js";
 import type { LoweredLimit } from "./fit-batches.js";
 
@@ -122,9 +123,7 @@ export interface DecodedImage {
   readonly pixels: Uint8Array;
 }
 
-/** Rows and columns of one image as the engines take it. */
-export const inputSize = 224;
-/** Its bytes, RGB; see the `Engine` port. */
+/** Bytes of one image as the engines take it: rows and columns of `inputSize`, RGB; see the `Engine` port. */
 export const inputBytes = inputSize * inputSize * 3;
 
 /** The error of `code` whose message was made, from the same table, in another process or thread. */

@@ -7,6 +7,7 @@ import { LabelmillError, messageOf } from "../../../shared/errors.js";
 import type { Precision } from "../../../shared/precision.js";
 import { whyNoPrecision, whyNotInstalled, whyNotLoaded } from "../engine-choice.js";
 import type { GraphParts } from "../graph-parts.js";
+import { isInstalled } from "../is-installed.js";
 import type { OnnxProvider } from "../onnx-providers.js";
 import { readParts } from "../read-parts.js";
 import { readManifest } from "../store.js";
@@ -79,15 +80,6 @@ export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
     return await open(parts, { threads: engineThreads });
   } catch (error) {
     throw new LabelmillError("ENGINE_UNAVAILABLE", { engine, reason: messageOf(error) }, { cause: error });
-  }
-}
-
-function isInstalled(name: string): boolean {
-  try {
-    import.meta.resolve(name);
-    return true;
-  } catch {
-    return false;
   }
 }
 
