@@ -11,6 +11,7 @@ import {
   type GraphProto,
   type NodeProto,
   NodeProtoSchema,
+  TensorProtoSchema,
 } from "../../src/worker/model/onnx_pb.js";
 import { runCli } from "../support/cli.js";
 import { edited, type OnnxFixture, onnxPath } from "../support/onnx-fixtures.js";
@@ -39,7 +40,12 @@ describe("worker/import-onnx-file", function () {
 
   it("keeps nothing where it is interrupted during the trial", async () => {
     const controller = new AbortController();
-    const importing = importFile(onnxPath("external"), controller.signal);
+    const path = join(tempDir(), "long.onnx");
+    await writeFile(
+      path,
+      edited("torchscript", (graph) => computeForLong(graph)),
+    );
+    const importing = importFile(path, controller.signal);
     const isStaged = async () =>
       (await readdir(join(tempDir(), "cache"), { recursive: true })).some((path) => /manifest/.test(path));
     while (!(await isStaged().catch(() => false))) await sleep(5);
@@ -128,6 +134,21 @@ describe("worker/import-onnx-file", function () {
 });
 
 const node = (parts: MessageInitShape<typeof NodeProtoSchema>): NodeProto => create(NodeProtoSchema, parts);
+
+/** Adds to the embedding what takes any machine minutes: 600 products of 4,096 x 4,096 numbers, 82 TFLOP. */
+function computeForLong(graph: GraphProto): void {
+  const rawData = new Uint8Array(BigInt64Array.of(4096n, 4096n).buffer);
+  graph.initializer.push(create(TensorProtoSchema, { name: "sizes", dims: [2n], dataType: 7, rawData }));
+  const products = Array.from({ length: 600 }, (_, at) =>
+    node({ opType: "MatMul", input: [`product-${at}`, "product-0"], output: [`product-${at + 1}`] }),
+  );
+  beforeLast(graph, (embedding) => [
+    node({ opType: "ConstantOfShape", input: ["sizes"], output: ["product-0"] }),
+    ...products,
+    node({ opType: "ReduceMin", input: [`product-${products.length}`], output: ["least"] }),
+    node({ opType: "Add", input: [embedding, "least"], output: ["late"] }),
+  ]);
+}
 
 /** Puts nodes between the embedding and the last layer, which takes the output of the last of them instead. */
 function beforeLast(graph: GraphProto, nodes: (embedding: string) => readonly NodeProto[]): void {
