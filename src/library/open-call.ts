@@ -2,14 +2,17 @@ import type { Storage } from "../dataset/storage/storage.js";
 import { isListPinned, requireItems } from "../producer/enqueue.js";
 import { openSubmission, type PinnedModel, type Submission } from "../producer/submission.js";
 import type { CallContext } from "./context.js";
+import type { StoreAccess } from "./web-access.js";
 
 /** Opens the sources of a call, and its stdin where they hold `-`. Throws RUN_SOURCE_*, OPTION_INVALID. */
 export function openCall(
   { options, places, signal }: CallContext,
   sources: readonly string[],
   model: PinnedModel,
+  { s3: access, proxy }: StoreAccess,
 ): Promise<Submission> {
-  return openSubmission(sources, options, { cwd: places.cwd, stdin: { open: places.openStdin, signal }, model });
+  const stdin = { open: places.openStdin, signal };
+  return openSubmission(sources, options, { cwd: places.cwd, stdin, s3: { access, proxy, signal }, model });
 }
 
 /**

@@ -9,6 +9,8 @@ import type { Readable } from "node:stream";
 
 export interface Places {
   readonly cwd: string;
+  /** Directory of the user. */
+  readonly home: string;
   /** Models. */
   readonly cacheDir: string;
   /** What private Redis servers keep. */
@@ -39,6 +41,7 @@ export function findPlaces(cacheDir: string | null = null): Places {
   const stateHome = env.XDG_STATE_HOME || join(homedir(), ".local", "state");
   return {
     cwd: process.cwd(),
+    home: homedir(),
     cacheDir: cacheDir ?? (env.LABELMILL_CACHE_DIR || join(cacheHome, "labelmill")),
     stateDir: join(stateHome, "labelmill"),
     socketDir: join(tmpdir(), `labelmill-${process.getuid?.() ?? 0}`),

@@ -4,6 +4,7 @@ import type { Source } from "../producer/source/source.js";
 import { type CalibrationReport, calibrateModel } from "../worker/calibrate.js";
 import { type CallContext, type CallOptions, resolveCall } from "./context.js";
 import { ensureModel } from "./ensure-model.js";
+import { readStoreAccess } from "./web-access.js";
 
 /** More images than this move the ranges by less than another choice of images does. */
 const defaultLimit = 256;
@@ -23,7 +24,8 @@ export async function quantize(source: string, given: CallOptions = {}): Promise
 
 async function quantizeIn(context: CallContext, source: string): Promise<CalibrationReport> {
   const { options, places, log, signal } = context;
-  const { source: images } = await openSources([source], options, { cwd: places.cwd });
+  const { s3: access, proxy } = readStoreAccess(options, places);
+  const { source: images } = await openSources([source], options, { cwd: places.cwd, s3: { access, proxy, signal } });
   await requireItems(images, source);
   await ensureModel(context);
   return calibrateModel({
@@ -31,6 +33,7 @@ async function quantizeIn(context: CallContext, source: string): Promise<Calibra
     options,
     host: places,
     allowRoots: images.roots,
+    store: { s3: access, proxy },
     uris: () => firstUris(images, options.limit ?? defaultLimit),
     log,
     signal,

@@ -20,6 +20,7 @@ import { modelDirectory } from "../worker/model/store.js";
 import type { CallContext } from "./context.js";
 import { ensureModel } from "./ensure-model.js";
 import { examplePhotos, usualEngines } from "./usual-comparison.js";
+import { readStoreAccess } from "./web-access.js";
 
 /** Images are held in memory, encoded; more than these are not needed to tell engines apart. */
 const usualLimit = 1_000;
@@ -107,8 +108,9 @@ async function readImages(
 ): Promise<{ images: Uint8Array[]; skipped: number }> {
   const { maxItemBytes } = options;
   const given = sources.length > 0 ? sources : [examplePhotos];
-  const { source } = await openSources(given, options, { cwd: places.cwd });
-  const fetcher = await openFetcher({ allowRoots: source.roots, maxItemBytes, http: options });
+  const { s3: access, proxy } = readStoreAccess(options, places);
+  const { source } = await openSources(given, options, { cwd: places.cwd, s3: { access, proxy, signal } });
+  const fetcher = await openFetcher({ allowRoots: source.roots, maxItemBytes, http: options, s3: access, proxy });
   const limit = options.limit ?? usualLimit;
   const images: Uint8Array[] = [];
   let skipped = 0;

@@ -1,14 +1,17 @@
 /**
- * What this machine gives a worker to fetch from web servers with: proxies, and the headers of `--header` for single hosts,
- * which are credentials as a rule. Their values come from the environment or from a file, since a command line is seen by
- * every user of the machine, and stay in the process: no message here shows one.
+ * What this machine gives a worker to fetch with: proxies, the way to an object store, and the headers of `--header` for
+ * single hosts, which are credentials as a rule. Their values come from the environment or from a file, since a command line
+ * is seen by every user of the machine, and stay in the process: no message here shows one.
  */
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { LabelmillError, messageOf } from "../shared/errors.js";
 import type { ResolvedOptions } from "../shared/options.js";
-import type { HostHeaders, ProxySettings, WebAccess } from "../worker/fetch/open-fetcher.js";
+import type { ProxySettings } from "../shared/proxy-settings.js";
+import type { S3Access } from "../shared/s3/access.js";
+import type { HostHeaders, WebAccess } from "../worker/fetch/open-fetcher.js";
 import type { Places } from "./places.js";
+import { readS3Access } from "./s3-access.js";
 
 const form = /^((?:https?:\/\/)?[^=/\s]+)=(env|file):(.+)$/s;
 const headerLine = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*$/;
@@ -18,12 +21,21 @@ const ownHeaders: ReadonlySet<string> = new Set([
   ...["accept-encoding", "range"],
 ]);
 
-/** Reads both; throws OPTION_INVALID. */
+type S3Options = Parameters<typeof readS3Access>[0];
+/** The part of a machine's access that is of object stores. */
+export type StoreAccess = Pick<WebAccess, "proxy"> & { readonly s3: S3Access };
+
+/** Reads all of it; throws OPTION_INVALID. */
 export async function readWebAccess(
-  { header }: Pick<ResolvedOptions, "header">,
-  places: Pick<Places, "cwd" | "env">,
-): Promise<WebAccess> {
-  return { hostHeaders: await readHostHeaders(header, places), proxy: readProxy(places.env) };
+  options: S3Options & Pick<ResolvedOptions, "header">,
+  places: Pick<Places, "cwd" | "env" | "home">,
+): Promise<WebAccess & StoreAccess> {
+  return { hostHeaders: await readHostHeaders(options.header, places), ...readStoreAccess(options, places) };
+}
+
+/** What sources that are listed need of it. Throws OPTION_INVALID. */
+export function readStoreAccess(options: S3Options, places: Pick<Places, "env" | "home">): StoreAccess {
+  return { proxy: readProxy(places.env), s3: readS3Access(options, places) };
 }
 
 /** As curl and others read it; null where there is none. */

@@ -20,19 +20,19 @@ export interface Submission {
 export async function openSubmission(
   args: readonly string[],
   options: ResolvedOptions,
-  { cwd, stdin, model }: SourcePlace & { readonly model: PinnedModel },
+  { model, ...place }: SourcePlace & { readonly model: PinnedModel },
 ): Promise<Submission> {
   const { include, exclude, allFiles, limit, chunkSize, topK, embedding, format } = options;
   const { uriColumn, idColumn, keepColumns, inputFormat, sample, sampleSeed, dedupe } = options;
   requireOut(args, options);
-  const { source, names } = await openSources(args, options, { cwd, ...(stdin && { stdin }) });
+  const { source, names } = await openSources(args, options, place);
   const columns = { uriColumn, idColumn, keepColumns, inputFormat };
   const share = { limit, sample, sampleSeed, dedupe };
   const selection = { sources: names, include, exclude, allFiles, ...share, ...columns };
   const { modelSha256, preprocessSha256, precision } = model;
   const pinned = { model: options.model, modelSha256, preprocessSha256, precision };
   const identity = { ...selection, chunkSize, ...pinned, topK, embedding, format };
-  return { source, identity, out: resolve(cwd, options.out ?? defaultOut(identity)) };
+  return { source, identity, out: resolve(place.cwd, options.out ?? defaultOut(identity)) };
 }
 
 /** What came from stdin is not known by its name: the same command may mean another list. */

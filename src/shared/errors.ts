@@ -55,7 +55,7 @@ export const errorTable = {
     "The source does not exist.",
   ),
   RUN_SOURCE_KIND: usage(
-    "Expected `{source}` to be a directory, a glob, a list (.txt) or a table (.csv, .tsv, .jsonl, .parquet), got {found}",
+    "Expected `{source}` to be a directory, a glob, a list (.txt), a table (.csv, .tsv, .jsonl, .parquet) or s3://BUCKET/PREFIX, got {found}",
     "The source exists, but no source adapter reads such a thing; `--input-format` says what a file with another name is.",
   ),
   RUN_SOURCE_CONTENT: usage(
@@ -76,7 +76,7 @@ export const errorTable = {
   ),
   RUN_SOURCE_UNREADABLE: failed(
     "Could not read the source at {path}: {reason}",
-    "A directory or list cannot be read by this user.",
+    "A directory or list cannot be read by this user, or a bucket cannot be listed.",
   ),
   RUN_SOURCE_CHANGED: failed(
     "The sources have changed since this run's sample was drawn; start a new run with another --out",
@@ -162,7 +162,7 @@ export const errorTable = {
   ),
   STORAGE_FAILED: failed(
     "Storage failed at {path}: {reason}",
-    "The file system reported an error, or the directory is gone.",
+    "The file system reported an error, or the directory is gone; or an object store cannot be reached, or does not know this process's credentials.",
     true,
   ),
 

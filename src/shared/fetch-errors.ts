@@ -4,7 +4,7 @@ import { item } from "./error-spec.js";
 export const fetchErrors = {
   FETCH_NOT_FOUND: item(
     "Nothing is at {uri}",
-    "The file does not exist, or a link points to nothing; or the server answered 404 or 410.",
+    "The file does not exist, or a link points to nothing; or the server or object store answered 404 or 410.",
   ),
   FETCH_FAILED: item(
     "Could not read {uri}: {reason}",
@@ -13,7 +13,7 @@ export const fetchErrors = {
   ),
   FETCH_DENIED: item(
     "Not allowed to read {uri}",
-    "The worker's user lacks permission for the file or for a directory above it.",
+    "The worker's user lacks permission for the file or for a directory above it; or an object store answered 401 or 403, with the code that the message shows.",
   ),
   FETCH_TOO_LARGE: item(
     "{uri} has {bytes} bytes, more than --max-item-bytes {limit}",

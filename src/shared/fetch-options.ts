@@ -1,4 +1,4 @@
-/** How items are fetched from web servers: a part of the table in `option-table.ts`, which alone reads it. */
+/** How items are fetched from web servers and object stores: a part of the table in `option-table.ts`, which alone reads it. */
 import { isIP, isIPv4 } from "node:net";
 import { z } from "zod";
 import { type CommandName, flagValue, integer, option, text, texts } from "./option-spec.js";
@@ -132,11 +132,20 @@ export const fetchOptions = {
     default: null,
     defaultText: "none",
   }),
+  s3Concurrency: option<number>({
+    flag: "--s3-concurrency <n>",
+    class: "policy",
+    commands: working,
+    description: "requests to one object store at once, of AWS to one bucket, in place of --per-host and --rate",
+    expected: "an integer from 1 to 1024",
+    schema: integer(1, 1024),
+    default: 32,
+  }),
   fetchConcurrency: option<number>({
     flag: "--fetch-concurrency <n>",
     class: "execution",
     commands: working,
-    description: "requests to all web servers at once",
+    description: "requests to all web servers and object stores at once",
     expected: "an integer from 1 to 4096",
     schema: integer(1, 4096),
     default: 128,

@@ -1,10 +1,11 @@
 /**
  * How an image on a web server is named in items and rows: as the URL standard (url.spec.whatwg.org) writes it, without its
- * fragment, and without credentials. What is pinned is seen by everybody who sees a dataset, so a uri that carries a
+ * fragment, and, as any uri, without credentials. What is pinned is seen by everybody who sees a dataset, so a uri that carries a
  * password or a signature is refused rather than kept (docs/decisions/0014). The producer vets what its sources give; the
  * fetcher parses and shows addresses, of redirects too, by the same rules.
  */
 import { isIPv4 } from "node:net";
+import { isS3Uri, parseObjectUri, uriOfObject } from "./s3-uri.js";
 
 /** A uri that may be pinned, or why not and how it may be shown. */
 export type VettedUri =
@@ -21,6 +22,9 @@ const secretParameters: ReadonlySet<string> = new Set([
   ...["x-oss-signature", "x-oss-credential", "x-oss-security-token", "ossaccesskeyid", "q-signature", "q-ak"],
   ...["token", "access_token", "auth_token", "id_token", "refresh_token", "security-token", "jwt"],
   ...["api_key", "apikey", "api-key", "password", "passwd", "secret", "client_secret"],
+  // As some tools write the credentials of an s3: uri.
+  ...["aws_access_key_id", "aws_secret_access_key", "aws_session_token"],
+  ...["s3_access_key_id", "s3_secret_access_key", "s3_session_token"],
 ]);
 
 const schemeOf = /^[a-z][a-z0-9+.-]*:/i;
@@ -52,24 +56,32 @@ export function parseHttpUrl(text: string, base?: URL): URL | { readonly reason:
   return url;
 }
 
-/** The canonical form of any uri but a file's. Only those of http and https are rewritten. */
+/** The canonical form of any uri but a file's. Only those of http, https and s3 are rewritten. */
 export function vetUri(text: string): VettedUri {
   const refuse = (reason: string): VettedUri => ({ ok: false, shown: redactUri(text), reason });
   const secret = parametersOf(text).find(isSecret);
-  const carries = (what: string) => refuse(`${what}; give credentials with --header HOST=env:NAME instead`);
+  const way = isS3Uri(text) ? "in the worker's environment (docs/fetch.md)" : "with --header HOST=env:NAME";
+  const carries = (what: string) => refuse(`${what}; give credentials ${way} instead`);
   if (!isHttpUri(text)) {
     if (/^[^:]+:[\\/]{2}[^\\/?#]*@/.test(text)) return carries("it holds a user name or password");
-    return secret === undefined ? { ok: true, uri: text } : carries(`its parameter ${secret} is a credential`);
+    if (secret !== undefined) return carries(`its parameter ${secret} is a credential`);
+    return isS3Uri(text) ? vetS3Uri(text, refuse) : { ok: true, uri: text };
   }
   const url = parseHttpUrl(text);
   if (!(url instanceof URL)) return /password/.test(url.reason) ? carries(url.reason) : refuse(url.reason);
   return secret === undefined ? { ok: true, uri: url.href } : carries(`its parameter ${secret} is a credential`);
 }
 
+function vetS3Uri(text: string, refuse: (reason: string) => VettedUri): VettedUri {
+  const place = parseObjectUri(text);
+  return "reason" in place ? refuse(place.reason) : { ok: true, uri: uriOfObject(place) };
+}
+
 /** `text` as it may stand in rows, messages and logs: without fragment, user name, password or value of a credential. */
 export function redactUri(text: string): string {
   if (!schemeOf.test(text)) return text;
-  const [whole = ""] = text.split("#", 1);
+  // A key of an object may hold any character.
+  const [whole = ""] = isS3Uri(text) ? [text] : text.split("#", 1);
   // Where the authority's end is uncertain, all up to the last @ may be a password.
   const userinfo = URL.canParse(whole) ? /^([^:]+:[\\/]*)[^\\/?#]*@/ : /^([^:]+:[\\/]*).*@/s;
   return whole

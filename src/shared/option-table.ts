@@ -11,6 +11,7 @@ import { fetchOptions } from "./fetch-options.js";
 import { logFormats, logLevels } from "./log.js";
 import { type CommandName, gpuNumbers, integer, option, text, texts } from "./option-spec.js";
 import { type Precision, precisions } from "./precision.js";
+import { s3Options } from "./s3-options.js";
 import { sourceOptionTable } from "./source-option-table.js";
 
 const producing: readonly CommandName[] = ["run", "enqueue"];
@@ -118,6 +119,7 @@ export const optionTable = {
     default: 20_000,
   }),
   ...fetchOptions,
+  ...s3Options,
   outageTimeoutMs: option<number>({
     flag: "--outage-timeout-ms <ms>",
     class: "policy",

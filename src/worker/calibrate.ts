@@ -13,7 +13,7 @@ import type { ComputeClient } from "./compute-client/client.js";
 import { startCompute } from "./compute-client/start.js";
 import { type ComputeHost, computeSettings } from "./compute-settings.js";
 import type { Fetcher } from "./fetch/fetcher.js";
-import { openFetcher } from "./fetch/open-fetcher.js";
+import { openFetcher, type WebAccess } from "./fetch/open-fetcher.js";
 import { mapOrdered } from "./map-ordered.js";
 import { cosine } from "./model/cosine.js";
 import { describeModel } from "./model/describe-model.js";
@@ -30,6 +30,8 @@ export interface CalibrateSettings {
   readonly options: ResolvedOptions;
   readonly host: ComputeHost;
   readonly allowRoots: readonly string[];
+  /** How object stores are reached. */
+  readonly store: Pick<WebAccess, "s3" | "proxy">;
   /** The images' uris, the same at every call. */
   readonly uris: () => AsyncIterable<string>;
   readonly log: Log;
@@ -145,9 +147,9 @@ async function compare(
 /** Fetches and predicts every image, in order. */
 async function* predictAll(
   compute: ComputeClient,
-  { allowRoots, options, uris, signal }: CalibrateSettings,
+  { allowRoots, options, store, uris, signal }: CalibrateSettings,
 ): AsyncGenerator<Outcome<Prediction>> {
-  const fetcher = await openFetcher({ allowRoots, maxItemBytes: options.maxItemBytes, http: options });
+  const fetcher = await openFetcher({ allowRoots, maxItemBytes: options.maxItemBytes, http: options, ...store });
   const slots = new Slots(2 * compute.report.batchSize + options.decodeConcurrency);
   const work = (uri: string) => predictOne(uri, { compute, fetcher, signal });
   try {

@@ -2,7 +2,7 @@
  * Finds the runs that this worker serves, opens the new ones, and ends the finished ones. A run that this worker cannot
  * serve is left to others, with the reason in the log: a node without the mount must not drain a run into failures.
  */
-import { sep } from "node:path";
+import { isAbsolute, sep } from "node:path";
 import type { RunHead } from "../dataset/run-head.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import { isCode, LabelmillError, messageOf } from "../shared/errors.js";
@@ -124,7 +124,9 @@ function refusalOf({ identity }: RunHead, { model, allowRoots }: RunFinderSettin
     const digests = `${identity.preprocessSha256}, this worker's ${model.name} has ${model.preprocessSha256}`;
     return `it needs model ${identity.model} with preprocessing of digest ${digests}`;
   }
-  const outside = identity.sources.find((source) => !allowRoots.some((root) => isBelow(source, root)));
+  // Of the others, stdin and buckets, nothing is known here; each item says for itself where it is.
+  const local = identity.sources.filter((source) => isAbsolute(source));
+  const outside = local.find((source) => !allowRoots.some((root) => isBelow(source, root)));
   return outside === undefined ? null : `its source ${outside} is not below an --allow-root of this worker`;
 }
 

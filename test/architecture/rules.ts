@@ -56,7 +56,7 @@ export const packages: Readonly<Record<string, readonly string[]>> = {
   picomatch: ["src/producer/source/"],
   sharp: ["src/worker/compute/"],
   "tar-stream": ["src/worker/model/"],
-  undici: ["src/worker/fetch/"],
+  undici: ["src/worker/fetch/", "src/shared/s3/"],
   webgpu: ["src/worker/model/engines/"],
   winston: ["src/shared/log.ts"],
   yaml: ["src/cli/"],

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readWebAccess } from "../../src/library/web-access.js";
+import { resolveOptions } from "../../src/shared/options.js";
 import { useTempDir } from "../support/temp-dir.js";
 
 const secret = "hunter2";
@@ -9,7 +10,7 @@ const secret = "hunter2";
 describe("library/web-access", () => {
   const tempDir = useTempDir();
   const read = (given: readonly string[], env: Record<string, string> = {}) =>
-    readWebAccess({ header: [...given] }, { cwd: tempDir(), env });
+    readWebAccess({ ...resolveOptions({}), header: [...given] }, { cwd: tempDir(), home: tempDir(), env });
 
   it("reads lines from variables and files, and keeps hosts and schemes apart", async () => {
     await writeFile(join(tempDir(), "headers"), "X-One: 1\r\nCookie: a=b; c=d\n\n");

@@ -23,6 +23,22 @@ describe("producer/vet-item", () => {
     assert.match(found?.message ?? "", /line 3: its parameter sig is a credential; give credentials with --header/);
   });
 
+  it("keeps the keys of objects as they are, and fails what is none or carries credentials", () => {
+    for (const uri of ["s3://bucket/a b#c@d?e=f.jpg", "s3://bucket//x"])
+      assert.deepEqual(vetItem({ uri, ...at }), { uri, ...at });
+    assert.equal(vetItem({ uri: "S3://bucket/a", ...at }).uri, "s3://bucket/a");
+    const wrong: readonly (readonly [string, string, RegExp])[] = [
+      ["s3://bucket", "s3://bucket", /line 3: it names a bucket, and no object/],
+      ["s3://id:hunter2@bucket/a", "s3://***@bucket/a", /give credentials in the worker's environment/],
+      ["s3://bucket/a?s3_secret_access_key=hunter2", "s3://bucket/a?s3_secret_access_key=***", /is a credential/],
+    ];
+    for (const [uri, shown, message] of wrong) {
+      const item = vetItem({ uri, ...at });
+      assert.deepEqual([item.uri, item.failure?.code], [shown, "ITEM_INVALID"]);
+      assert.match(item.failure?.message ?? "", message);
+    }
+  });
+
   it("keeps no credentials of a line that has failed before", () => {
     const before = failure("ITEM_INVALID", { reason: "line 3: it holds a NUL byte" });
     const item = vetItem({ uri: "https://u:hunter2@h/\0?token=hunter2", failure: before, ...at });

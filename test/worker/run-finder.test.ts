@@ -9,7 +9,7 @@ import { type Log, silentLog } from "../../src/shared/log.js";
 import { commitChunk, readRun } from "../../src/shared/run-record.js";
 import { sampleIdentity } from "../dataset/samples.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
-import { completed, startTestConsumer, submitRun, testOutages } from "../support/run-harness.js";
+import { completed, numberedSource, startTestConsumer, submitRun, testOutages } from "../support/run-harness.js";
 import { useTempDir } from "../support/temp-dir.js";
 
 const signal = new AbortController().signal;
@@ -61,6 +61,22 @@ describe("worker/run-finder", () => {
     );
     assert.match(text, /its source \/images is not below an --allow-root/);
     assert.match(text, /no readable run\.json/);
+  });
+
+  it("serves runs of buckets and of stdin, which lie below no root", async () => {
+    const storage = openStorage(tempDir());
+    const { head } = await createRunHead(storage, {
+      ...sampleIdentity,
+      sources: ["s3://bucket/a/", "-"],
+      chunkSize: 4,
+    });
+    const source = numberedSource(4, (i) => `s3://bucket/a/${i}.jpg`);
+    const run = { head, storage, redis: server.redis, source, outages: testOutages, signal };
+    await registerRun(run);
+    await enqueueRun(run);
+    const consumer = startTestConsumer(server.redis);
+    await completed(run);
+    await consumer.drain(1_000);
   });
 
   it("takes a run up again whose record was lost and made again", async () => {

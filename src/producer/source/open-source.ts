@@ -6,11 +6,14 @@ import { stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { LabelmillError, messageOf, systemCode } from "../../shared/errors.js";
 import type { InputFormat } from "../../shared/input-formats.js";
+import type { S3ClientSettings } from "../../shared/s3/client.js";
+import { isS3Uri, uriOfObject } from "../../shared/s3-uri.js";
 import { openCsv } from "./csv.js";
 import { openDirectory } from "./directory.js";
 import { isGlob, openGlob, splitGlob } from "./glob.js";
 import { openJsonl } from "./jsonl.js";
 import { openList } from "./list.js";
+import { openObjectStore, parsePrefix } from "./object-store.js";
 import { openParquet } from "./parquet.js";
 import { openSample } from "./sample.js";
 import type { Source, SourceItem, SourceOptions, TableColumns } from "./source.js";
@@ -24,11 +27,13 @@ export interface SourcePlace {
   readonly cwd: string;
   /** Absent where the command does not read it. */
   readonly stdin?: StandardInput;
+  /** The same. */
+  readonly s3?: S3ClientSettings;
 }
 
 /**
- * Opens what the user named, in the given order, as one source: directories, globs, lists, tables, `-`. `names` are
- * absolute. Throws RUN_SOURCE_MISSING, RUN_SOURCE_KIND, RUN_SOURCE_UNREADABLE.
+ * Opens what the user named, in the given order, as one source: directories, globs, lists, tables, prefixes of buckets, `-`.
+ * `names` are absolute. Throws RUN_SOURCE_MISSING, RUN_SOURCE_KIND, RUN_SOURCE_UNREADABLE.
  */
 export async function openSources(
   args: readonly string[],
@@ -39,17 +44,23 @@ export async function openSources(
   const isRepeated = args.indexOf(stdinName) !== args.lastIndexOf(stdinName);
   if (isRepeated) throw new LabelmillError("RUN_SOURCE_KIND", { source: stdinName, found: "stdin twice" });
   for (const arg of args) sources.push(await openSource(arg, options, place));
-  const names = args.map((arg) => (arg === stdinName ? arg : resolve(place.cwd, arg)));
+  const names = args.map((arg) => nameOf(arg, place.cwd));
   const all = concatSources(sources);
   const { sample, sampleSeed } = options;
   return { source: sample === null ? all : openSample(all, { size: sample, seed: sampleSeed }), names };
 }
 
-async function openSource(arg: string, options: SourceOptions, { cwd, stdin }: SourcePlace): Promise<Source> {
+function nameOf(arg: string, cwd: string): string {
+  if (arg === stdinName) return arg;
+  return isS3Uri(arg) ? uriOfObject(parsePrefix(arg)) : resolve(cwd, arg);
+}
+
+async function openSource(arg: string, options: SourceOptions, { cwd, stdin, s3 }: SourcePlace): Promise<Source> {
   if (arg === stdinName && stdin !== undefined) {
     const format = options.inputFormat ?? "txt";
     return openStdin(stdin, (stream) => openText(openStreamText("stdin", stream, cwd), format, options));
   }
+  if (isS3Uri(arg) && s3 !== undefined) return openObjectStore(parsePrefix(arg), options, s3);
   const path = resolve(cwd, arg);
   const found = await statOf(path);
   if (found === null && isGlob(arg)) {

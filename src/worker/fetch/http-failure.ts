@@ -6,8 +6,11 @@ import { TooLarge } from "./http-body.js";
 
 /** A request's failure, and whether another try may end better. */
 export interface RequestFailure {
+  readonly kind: "failed";
   readonly failure: Failure;
   readonly isRetryable: boolean;
+  /** No connection was made, so that it says nothing of what was asked for. */
+  readonly isUnreachable: boolean;
 }
 
 /** How far a request got. */
@@ -30,7 +33,22 @@ const timeouts: Readonly<Record<string, string>> = {
 const tlsCode =
   /^(CERT_|CRL_|ERR_TLS|ERR_SSL|EPROTO|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|INVALID_CA|INVALID_PURPOSE|HOSTNAME_MISMATCH)/;
 
-export function failureOf(thrown: unknown, { uri, limit, bytes }: RequestState): RequestFailure {
+/** Errors of connecting (connect(2)), beside those of names and of TLS. */
+const unconnected: ReadonlySet<string> = new Set([
+  ...["UND_ERR_CONNECT_TIMEOUT", "ETIMEDOUT", "ECONNREFUSED"],
+  ...["EHOSTUNREACH", "EHOSTDOWN", "ENETUNREACH", "ENETDOWN"],
+]);
+
+export function failureOf(thrown: unknown, state: RequestState): RequestFailure {
+  const code = systemCode(thrown) ?? "";
+  const isUnreachable =
+    thrown instanceof Blocked || thrown instanceof Unresolved || unconnected.has(code) || tlsCode.test(code);
+  return { kind: "failed", ...meaningOf(thrown, state), isUnreachable };
+}
+
+type Meaning = Pick<RequestFailure, "failure" | "isRetryable">;
+
+function meaningOf(thrown: unknown, { uri, limit, bytes }: RequestState): Meaning {
   const reason = reasonOf(thrown);
   const code = systemCode(thrown) ?? "";
   if (thrown instanceof TooLarge) return final(failure("FETCH_TOO_LARGE", { uri, bytes: thrown.bytes, limit }));
@@ -49,8 +67,8 @@ export function failureOf(thrown: unknown, { uri, limit, bytes }: RequestState):
   return again(failure("FETCH_FAILED", { uri, reason }));
 }
 
-const final = (value: Failure): RequestFailure => ({ failure: value, isRetryable: false });
-const again = (value: Failure): RequestFailure => ({ failure: value, isRetryable: true });
+const final = (value: Failure): Meaning => ({ failure: value, isRetryable: false });
+const again = (value: Failure): Meaning => ({ failure: value, isRetryable: true });
 
 /** An AggregateError of connects has no message of its own. */
 function reasonOf(thrown: unknown): string {

@@ -1,6 +1,6 @@
 /**
- * One request and its answer: the bytes, where to ask instead, or why there are none. It knows deadlines, caps and what a
- * status means; who may be asked is for the connector, and how often for `http.ts`, which calls it.
+ * One request and its answer: the bytes, or why there are none. It knows deadlines, caps, and which statuses pass; who may be
+ * asked is for the connector, how often for `http-transport.ts`, which calls it, and what a refusal means for the fetchers.
  */
 import { createHash } from "node:crypto";
 import type { Dispatcher } from "undici";
@@ -8,19 +8,46 @@ import { type Failure, failure } from "../../shared/errors.js";
 import type { Slots } from "../slots.js";
 import type { FetchedBytes } from "./fetcher.js";
 import { contentDecoderOf, readBody, TooLarge } from "./http-body.js";
-import { failureOf } from "./http-failure.js";
+import { failureOf, type RequestFailure } from "./http-failure.js";
 import { httpDate, retryAfterMs, robotsRefusal } from "./http-headers.js";
 
 export type Reply =
   | { readonly kind: "bytes"; readonly value: FetchedBytes }
-  | { readonly kind: "redirect"; readonly location: string }
-  | { readonly kind: "failed"; readonly failure: Failure; readonly isRetryable: boolean }
+  | RequestFailure
   /** A status that another try may change; `waitMs` is what the server asks for. */
-  | { readonly kind: "busy"; readonly status: number; readonly waitMs: number | null };
+  | { readonly kind: "busy"; readonly status: number; readonly waitMs: number | null }
+  | Refusal;
+
+/** Any other status. */
+export interface Refusal {
+  readonly kind: "refused";
+  readonly status: number;
+  readonly headers: Headers;
+  /** Its first 64 KiB. */
+  readonly body: string;
+}
+
+type Headers = Dispatcher.ResponseData["headers"];
+
+/** What is asked for. */
+export interface RequestTarget {
+  readonly origin: string;
+  readonly hostname: string;
+  /** As it is sent, with the query. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** A failure that no other try would change. */
+export const finalFailure = (value: Failure): RequestFailure => ({
+  kind: "failed",
+  failure: value,
+  isRetryable: false,
+  isUnreachable: false,
+});
 
 export interface RequestSettings {
   readonly dispatcher: Dispatcher;
-  readonly headers: Readonly<Record<string, string>>;
   readonly respectRobotsTag: boolean;
   readonly maxItemBytes: number;
   readonly headersTimeoutMs: number;
@@ -32,23 +59,26 @@ export interface RequestSettings {
 }
 
 const bytesAt: ReadonlySet<number> = new Set([200, 203]);
-const redirectAt: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
-const nothingAt: ReadonlySet<number> = new Set([404, 410]);
 const busyAt: ReadonlySet<number> = new Set([408, 425, 429]);
-/** Of a body that is not wanted, so that its connection can be used again; more is not worth the wait. */
-const mostDumpedBytes = 64 * 1024;
+/** Of a body that is no image, so that its connection can be used again; more is not worth the wait. */
+const mostRefusalBytes = 64 * 1024;
 
 /** Gives every failure as a value. Rejects with `signal.reason` when aborted. `shown` stands for the uri in messages. */
-export async function request(url: URL, shown: string, settings: RequestSettings, signal: AbortSignal): Promise<Reply> {
-  const { dispatcher, headers, headersTimeoutMs, idleTimeoutMs, fetchTimeoutMs, maxItemBytes: limit } = settings;
+export async function request(
+  { origin, path, headers }: RequestTarget,
+  shown: string,
+  settings: RequestSettings,
+  signal: AbortSignal,
+): Promise<Reply> {
+  const { dispatcher, headersTimeoutMs, idleTimeoutMs, fetchTimeoutMs, maxItemBytes: limit } = settings;
   const { respectRobotsTag, largeSlots } = settings;
   const deadline = startDeadline(fetchTimeoutMs, signal);
   const large = createLargeTurn(largeSlots, deadline.signal);
   let bytes: number | null = null;
   try {
     const answer = await dispatcher.request({
-      origin: url.origin,
-      path: `${url.pathname}${url.search}`,
+      origin,
+      path,
       method: "GET",
       headers,
       headersTimeout: headersTimeoutMs,
@@ -62,10 +92,9 @@ export async function request(url: URL, shown: string, settings: RequestSettings
     return await replyOf(answer, { shown, limit, respectRobotsTag, onProgress, admitLarge: large.admit });
   } catch (thrown) {
     signal.throwIfAborted();
-    const late = { code: "FETCH_TIMEOUT", reason: "not whole within --fetch-timeout-ms" } as const;
-    if (deadline.isOver())
-      return { kind: "failed", failure: failure(late.code, { uri: shown, reason: late.reason }), isRetryable: true };
-    return { kind: "failed", ...failureOf(thrown, { uri: shown, limit, bytes }) };
+    if (!deadline.isOver()) return failureOf(thrown, { uri: shown, limit, bytes });
+    const late = failure("FETCH_TIMEOUT", { uri: shown, reason: "not whole within --fetch-timeout-ms" });
+    return { kind: "failed", failure: late, isRetryable: true, isUnreachable: false };
   } finally {
     deadline.cancel();
     large.end();
@@ -81,39 +110,53 @@ interface Reading {
 }
 
 async function replyOf(answer: Dispatcher.ResponseData, reading: Reading): Promise<Reply> {
-  const { statusCode, body } = answer;
-  if (bytesAt.has(statusCode)) return bytesOf(answer, reading);
-  await body.dump({ limit: mostDumpedBytes });
-  const uri = reading.shown;
-  const location = headerOf(answer, "location");
-  if (redirectAt.has(statusCode) && location !== undefined) return { kind: "redirect", location };
-  if (busyAt.has(statusCode) || statusCode >= 500)
-    return { kind: "busy", status: statusCode, waitMs: retryAfterMs(headerOf(answer, "retry-after"), Date.now()) };
-  const code = nothingAt.has(statusCode) ? "FETCH_NOT_FOUND" : "FETCH_STATUS";
-  return { kind: "failed", failure: failure(code, { uri, status: statusCode, after: "" }), isRetryable: false };
+  const { statusCode: status, headers } = answer;
+  if (bytesAt.has(status)) return bytesOf(answer, reading);
+  const body = await startOf(answer.body);
+  if (!busyAt.has(status) && status < 500) return { kind: "refused", status, headers, body };
+  return { kind: "busy", status, waitMs: retryAfterMs(headerOf(headers, "retry-after"), Date.now()) };
+}
+
+/** What comes of the body within the limit; where it breaks off, the status stands nevertheless. */
+async function startOf(body: Dispatcher.ResponseData["body"]): Promise<string> {
+  const blocks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const block of body as AsyncIterable<Buffer>) {
+      blocks.push(block);
+      bytes += block.length;
+      if (bytes > mostRefusalBytes) break;
+    }
+  } catch {
+    // The caller looks at its signal, and has the status for all else.
+  }
+  return Buffer.concat(blocks).toString("utf8", 0, mostRefusalBytes);
 }
 
 async function bytesOf(answer: Dispatcher.ResponseData, reading: Reading): Promise<Reply> {
   const { body } = answer;
   const refusal = refusalOf(answer, reading);
-  const decoder = contentDecoderOf(headerOf(answer, "content-encoding") ?? "");
+  const decoder = contentDecoderOf(headerOf(answer.headers, "content-encoding") ?? "");
   const { limit } = reading;
-  const claimed = Number(headerOf(answer, "content-length") ?? 0);
+  const claimed = Number(headerOf(answer.headers, "content-length") ?? 0);
   if (refusal !== null || decoder === undefined || claimed > limit) {
     // Destroyed unread; what that says about the connection is of no interest.
     body.on("error", () => {}).destroy();
     if (refusal === null) throw new TooLarge(claimed);
-    return { kind: "failed", failure: refusal, isRetryable: false };
+    return finalFailure(refusal);
   }
   const bytes = await readBody(body, decoder, reading);
   const sha256 = createHash("sha256").update(bytes).digest("hex");
-  const etag = headerOf(answer, "etag") ?? null;
-  return { kind: "bytes", value: { bytes, sha256, etag, modifiedAt: httpDate(headerOf(answer, "last-modified")) } };
+  const etag = headerOf(answer.headers, "etag") ?? null;
+  return {
+    kind: "bytes",
+    value: { bytes, sha256, etag, modifiedAt: httpDate(headerOf(answer.headers, "last-modified")) },
+  };
 }
 
 /** Why a body is not read, whatever it holds. */
 function refusalOf(answer: Dispatcher.ResponseData, { shown, respectRobotsTag }: Reading): Failure | null {
-  const encoding = headerOf(answer, "content-encoding") ?? "";
+  const encoding = headerOf(answer.headers, "content-encoding") ?? "";
   if (contentDecoderOf(encoding) === undefined) {
     const reason = `its content encoding \`${encoding.slice(0, 100)}\` is not known`;
     return failure("FETCH_UNSUPPORTED", { uri: shown, reason });
@@ -124,7 +167,7 @@ function refusalOf(answer: Dispatcher.ResponseData, { shown, respectRobotsTag }:
 }
 
 /** The first where there are several. */
-function headerOf({ headers }: Dispatcher.ResponseData, name: string): string | undefined {
+export function headerOf(headers: Headers, name: string): string | undefined {
   return [headers[name]].flat()[0];
 }
 

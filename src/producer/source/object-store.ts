@@ -1,0 +1,58 @@
+/**
+ * A prefix of a bucket as a source: `s3://bucket/prefix`. As with a directory, known image extensions are items and the others
+ * are counted. A prefix is the start of keys, as in every tool of S3: `s3://b/photos` is `photos/1.jpg` and `photos-old/1.jpg`,
+ * `s3://b/photos/` the first alone. The store lists in the order of the keys' bytes, which is the order of the items.
+ */
+import { LabelmillError, messageOf } from "../../shared/errors.js";
+import { openS3Client, type S3ClientSettings } from "../../shared/s3/client.js";
+import { listObjects } from "../../shared/s3/list-objects.js";
+import { parseS3Uri, type S3Place, uriOfObject } from "../../shared/s3-uri.js";
+import { compileSelection } from "./directory.js";
+import type { Selection, Source, SourceItem } from "./source.js";
+
+/** The bucket and prefix that `text` names. Throws RUN_SOURCE_KIND. */
+export function parsePrefix(text: string): S3Place {
+  const place = parseS3Uri(text);
+  if (!("reason" in place)) return place;
+  throw new LabelmillError("RUN_SOURCE_KIND", {
+    source: text,
+    found: `an s3: uri that names nothing: ${place.reason}`,
+  });
+}
+
+/** The resume token is the item's key. `include` and `exclude` apply to what is behind the last slash of the prefix. */
+export function openObjectStore(place: S3Place, selection: Selection, settings: S3ClientSettings): Source {
+  const { bucket, key: prefix } = place;
+  const leftOut: Record<string, number> = {};
+  const reasonToLeave = compileSelection(selection);
+  const folder = prefix.slice(0, prefix.lastIndexOf("/") + 1);
+  return {
+    async *items(after): AsyncGenerator<SourceItem> {
+      for await (const key of listed({ bucket, prefix, after }, settings)) {
+        // Some tools make an empty object of a folder's name.
+        const reason = key.endsWith("/") ? "folder" : reasonToLeave(key.slice(folder.length));
+        if (reason === null) yield { uri: uriOfObject({ bucket, key }), token: key };
+        else leftOut[reason] = (leftOut[reason] ?? 0) + 1;
+      }
+    },
+    leftOut: () => leftOut,
+    roots: [],
+  };
+}
+
+async function* listed(
+  { bucket, prefix, after }: { bucket: string; prefix: string; after: string | null },
+  settings: S3ClientSettings,
+): AsyncGenerator<string> {
+  const client = await openS3Client(settings);
+  try {
+    yield* listObjects(client, { bucket, prefix, after });
+  } catch (error) {
+    settings.signal.throwIfAborted();
+    if (error instanceof LabelmillError) throw error;
+    const path = uriOfObject({ bucket, key: prefix });
+    throw new LabelmillError("RUN_SOURCE_UNREADABLE", { path, reason: messageOf(error) }, { cause: error });
+  } finally {
+    await client.close();
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * Sends requests to an S3 store for the tool itself: whole answers, tried again where that may help. A source lists with it;
+ * a dataset that lies in a store will read and write with it. Not for items: the worker's fetcher has its own transport, which
+ * guards addresses and shares out a process's limits.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Dispatcher } from "undici";
+import { messageOf, systemCode } from "../errors.js";
+import { type ProxySettings, proxyAgentOptions } from "../proxy-settings.js";
+import type { S3Access, S3Request } from "./access.js";
+import { errorCodeOf, regionOf } from "./answers.js";
+
+/** The store refused, or could not be asked. The message is a clause that holds no secret. */
+class S3Failure extends Error {
+  /** Of the last answer; null where there was none. */
+  readonly status: number | null;
+
+  constructor(message: string, status: number | null, options?: ErrorOptions) {
+    super(message, options);
+    this.status = status;
+  }
+}
+
+export interface S3ClientSettings {
+  readonly access: S3Access;
+  readonly proxy: ProxySettings | null;
+  readonly signal: AbortSignal;
+}
+
+export interface S3Client {
+  /**
+   * The parsed body of a successful answer; where `parse` throws, the answer was damaged on the way, and is asked for again.
+   * Throws S3Failure, what `S3Access.prepare` throws, and the signal's reason.
+   */
+  send<T>(request: S3Request, parse: (body: string) => T): Promise<T>;
+  close(): Promise<void>;
+}
+
+/** A listing of 100 M objects is 100,000 requests: with one in ten failing, one in 10^8 fails so often. */
+const mostTries = 8;
+/** Of a store that has never answered: it is likely that it is not there. */
+const firstTries = 3;
+const firstPauseMs = 250;
+const longestPauseMs = 20_000;
+const connectTimeoutMs = 10_000;
+const headersTimeoutMs = 30_000;
+const idleTimeoutMs = 15_000;
+/** Of an answer: a thousand keys of the longest kind, encoded, are 4 MB. */
+const mostBytes = 16 * 2 ** 20;
+const busyAt: ReadonlySet<number> = new Set([408, 425, 429]);
+
+/** Close it. */
+export async function openS3Client({ access, proxy, signal }: S3ClientSettings): Promise<S3Client> {
+  const dispatcher = await openDispatcher(proxy);
+  let hasAnswered = false;
+  return {
+    async send(request, parse) {
+      for (let tries = 1; ; tries += 1) {
+        const answer = await ask(request, { access, dispatcher, signal });
+        hasAnswered ||= answer.error === null;
+        const result = resultOf(answer, parse);
+        if (result.kind === "done") return result.value;
+        const { failure } = result;
+        const mayMove = result.kind === "moved" && tries < mostTries;
+        if (mayMove && access.learnRegion(request.bucket, result.region, answer.region)) continue;
+        if (result.kind !== "busy") throw described(failure, answer, access);
+        if (tries >= (hasAnswered ? mostTries : firstTries))
+          throw new S3Failure(`${failure.message} from ${access.endpoint}, ${tries} times`, failure.status);
+        const pauseMs = firstPauseMs * 2 ** (tries - 1) * (1 + Math.random());
+        await sleep(Math.min(longestPauseMs, pauseMs), undefined, { signal }).catch(() => signal.throwIfAborted());
+      }
+    },
+    close: () => dispatcher.destroy(),
+  };
+}
+
+/** undici is loaded with the first bucket: it takes 0.3 s. */
+async function openDispatcher(proxy: ProxySettings | null): Promise<Dispatcher> {
+  const { Agent, EnvHttpProxyAgent } = await import("undici");
+  const connect = { timeout: connectTimeoutMs };
+  if (proxy === null) return new Agent({ connect });
+  return new EnvHttpProxyAgent({ connect, ...proxyAgentOptions(proxy) });
+}
+
+/** An answer, or the error in its place. */
+interface Answer {
+  readonly region: string;
+  readonly isSigned: boolean;
+  readonly status: number;
+  readonly foundRegion: string | null;
+  readonly body: string;
+  readonly error: unknown;
+}
+
+async function ask(
+  request: S3Request,
+  { access, dispatcher, signal }: { access: S3Access; dispatcher: Dispatcher; signal: AbortSignal },
+): Promise<Answer> {
+  const { method, origin, path, headers, region, isSigned } = await access.prepare(request);
+  const none = { region, isSigned, status: 0, foundRegion: null, body: "" };
+  const timeouts = { headersTimeout: headersTimeoutMs, bodyTimeout: idleTimeoutMs };
+  try {
+    const answer = await dispatcher.request({ origin, path, method, headers, signal, ...timeouts });
+    const body = await textOf(answer.body);
+    const foundRegion = regionOf(answer.headers["x-amz-bucket-region"]);
+    return { ...none, status: answer.statusCode, foundRegion, body, error: null };
+  } catch (error) {
+    signal.throwIfAborted();
+    return { ...none, error };
+  }
+}
+
+async function textOf(body: AsyncIterable<Buffer>): Promise<string> {
+  const blocks: Buffer[] = [];
+  let bytes = 0;
+  for await (const block of body) {
+    bytes += block.length;
+    if (bytes > mostBytes) throw new Error(`its answer is longer than ${mostBytes} bytes`);
+    blocks.push(block);
+  }
+  return Buffer.concat(blocks).toString("utf8");
+}
+
+type Result<T> =
+  | { readonly kind: "done"; readonly value: T }
+  | { readonly kind: "busy" | "refused"; readonly failure: S3Failure }
+  | { readonly kind: "moved"; readonly region: string; readonly failure: S3Failure };
+
+function resultOf<T>({ status, body, error, foundRegion }: Answer, parse: (body: string) => T): Result<T> {
+  if (error !== null) {
+    const [first] = error instanceof AggregateError ? error.errors : [];
+    const reason = messageOf(first ?? error) || systemCode(error) || "no reason given";
+    return { kind: "busy", failure: new S3Failure(reason, null, { cause: error }) };
+  }
+  if (status === 200) return parsed(body, parse);
+  const code = errorCodeOf(body);
+  const failure = new S3Failure(`status ${status}${code === null ? "" : ` ${code}`}`, status);
+  if (status >= 500 || busyAt.has(status)) return { kind: "busy", failure };
+  return foundRegion === null ? { kind: "refused", failure } : { kind: "moved", region: foundRegion, failure };
+}
+
+function parsed<T>(body: string, parse: (body: string) => T): Result<T> {
+  try {
+    return { kind: "done", value: parse(body) };
+  } catch (error) {
+    return { kind: "busy", failure: new S3Failure(messageOf(error), 200, { cause: error }) };
+  }
+}
+
+/** A refusal, with what the user may not know: that nothing was signed. */
+function described({ message, status }: S3Failure, { isSigned }: Answer, access: S3Access): S3Failure {
+  const isDenied = status === 401 || status === 403;
+  const unsigned = isDenied && !isSigned ? `; ${access.whyUnsigned}` : "";
+  return new S3Failure(`${message} from ${access.endpoint}${unsigned}`, status);
+}

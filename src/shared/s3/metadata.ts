@@ -1,0 +1,110 @@
+/**
+ * Credentials that a container or an instance of AWS is given, from the services that its documentation names ("Container
+ * credential provider", "IMDS credential provider"). These requests are the tool's own and never an item's: they go to the
+ * addresses that are written here or stand in the environment, follow no redirect, and end soon.
+ */
+import { readFile } from "node:fs/promises";
+import { LabelmillError, messageOf, systemCode } from "../errors.js";
+import type { S3Credentials } from "./sign.js";
+
+export interface TimedCredentials extends S3Credentials {
+  /** Null where they have no end that is known. */
+  readonly expiresAtMs: number | null;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** In milliseconds, for each request: the services are on the same machine or beside it. */
+const askTimeoutMs = 1_000;
+/** Where a container's credentials may be asked for in clear. */
+const containerHosts: ReadonlySet<string> = new Set([
+  ...["169.254.170.2", "169.254.170.23", "[fd00:ec2::23]", "127.0.0.1", "[::1]", "localhost"],
+]);
+
+/** Of ECS and EKS. Null where the environment names no such service, unless it is required. Throws STORAGE_FAILED. */
+export async function containerCredentials(env: Environment, isRequired: boolean): Promise<TimedCredentials | null> {
+  const relative = env.AWS_CONTAINER_CREDENTIALS_RELATIVE_URI;
+  const full = relative ? `http://169.254.170.2${relative}` : env.AWS_CONTAINER_CREDENTIALS_FULL_URI;
+  const fail = failing("the container's credentials");
+  if (!full) {
+    if (isRequired) throw fail(new Error("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI and …_FULL_URI are not set"));
+    return null;
+  }
+  try {
+    const url = URL.canParse(full) ? new URL(full) : null;
+    if (url === null || (url.protocol !== "https:" && !containerHosts.has(url.hostname)))
+      throw new Error("AWS_CONTAINER_CREDENTIALS_FULL_URI names neither https nor a service of AWS or this machine");
+    const tokenFile = env.AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE;
+    const token = tokenFile ? (await readFile(tokenFile, "utf8")).trim() : env.AWS_CONTAINER_AUTHORIZATION_TOKEN;
+    return credentialsIn(await ask(url.href, token ? { headers: { authorization: token } } : {}));
+  } catch (error) {
+    throw fail(error);
+  }
+}
+
+/** Of EC2 (IMDSv2). Null where no such service answers, or it has no role, unless it is required. Throws STORAGE_FAILED. */
+export async function instanceCredentials(env: Environment, isRequired: boolean): Promise<TimedCredentials | null> {
+  const base = env.AWS_EC2_METADATA_SERVICE_ENDPOINT || "http://169.254.169.254";
+  const rolesUrl = `${base.replace(/\/$/, "")}/latest/meta-data/iam/security-credentials/`;
+  const fail = failing("the instance's credentials");
+  if (env.AWS_EC2_METADATA_DISABLED?.toLowerCase() === "true") {
+    if (isRequired) throw fail(new Error("AWS_EC2_METADATA_DISABLED is true"));
+    return null;
+  }
+  let role: { readonly name: string; readonly headers: Record<string, string> };
+  try {
+    const tokenUrl = new URL("/latest/api/token", base).href;
+    const asked = { method: "PUT", headers: { "x-aws-ec2-metadata-token-ttl-seconds": "21600" } };
+    const headers = { "x-aws-ec2-metadata-token": await ask(tokenUrl, asked) };
+    role = { name: (await ask(rolesUrl, { headers })).trim().split("\n")[0] ?? "", headers };
+  } catch (error) {
+    // Not a machine of AWS, or one without a role: there is nothing to be had here.
+    if (!isRequired) return null;
+    throw fail(error);
+  }
+  try {
+    return credentialsIn(await ask(`${rolesUrl}${encodeURIComponent(role.name)}`, { headers: role.headers }));
+  } catch (error) {
+    throw fail(error);
+  }
+}
+
+async function ask(url: string, request: RequestInit): Promise<string> {
+  const signal = AbortSignal.timeout(askTimeoutMs);
+  const answer = await fetch(url, { ...request, redirect: "error", signal });
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(`it answered with status ${answer.status}`);
+  return text;
+}
+
+/** Both services answer in one form. No text of an answer stands in a message. */
+function credentialsIn(text: string): TimedCredentials {
+  const { AccessKeyId: id, SecretAccessKey: secret, Token: token, Expiration: end } = parseObject(text);
+  const isSound = [id, secret, token].every((value) => typeof value === "string" && /^[\x21-\x7e]+$/.test(value));
+  const expiresAtMs = typeof end === "string" ? Date.parse(end) : Number.NaN;
+  if (!isSound || Number.isNaN(expiresAtMs)) throw new Error("its answer holds no credentials");
+  return {
+    accessKeyId: String(id),
+    secretAccessKey: String(secret),
+    sessionToken: String(token),
+    expiresAtMs,
+  };
+}
+
+function parseObject(text: string): Readonly<Record<string, unknown>> {
+  try {
+    return Object(JSON.parse(text));
+  } catch {
+    // The parser's own words would quote the text.
+    throw new Error("its answer is not JSON");
+  }
+}
+
+/** An error of fetch has its reason in its cause. */
+function failing(path: string): (error: unknown) => LabelmillError {
+  return (error) => {
+    const { cause } = error as { cause?: unknown };
+    const reason = systemCode(cause) ?? messageOf(error);
+    return new LabelmillError("STORAGE_FAILED", { path, reason }, { cause: error });
+  };
+}

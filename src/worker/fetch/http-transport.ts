@@ -1,0 +1,148 @@
+/**
+ * Asks servers, for the fetchers that speak HTTP: each host at its own gate, each connection to a guarded address or through
+ * the proxy, each request within its caps and deadlines, and again where that may help. What is asked for, and what a refusal
+ * means, is for `http.ts` and `s3.ts`, which call it.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { Agent, type buildConnector, type Dispatcher, EnvHttpProxyAgent } from "undici";
+import { failure } from "../../shared/errors.js";
+import { type ProxySettings, proxyAgentOptions } from "../../shared/proxy-settings.js";
+import { version } from "../../shared/version.js";
+import { Slots } from "../slots.js";
+import { type AddressPolicyOptions, createAddressPolicy } from "./address-policy.js";
+import type { Admit } from "./fetcher.js";
+import { createDial, createGuardedConnect, type Dial } from "./guarded-connect.js";
+import { createHostGates } from "./host-gates.js";
+import { type Reply, type RequestTarget, request } from "./http-request.js";
+import { createResolveHost, type ResolveHost } from "./resolve-host.js";
+
+/** See the table of options. */
+export interface HttpPolicy extends AddressPolicyOptions {
+  readonly perHost: number;
+  readonly rate: number | null;
+  readonly fetchRetries: number;
+  readonly connectTimeoutMs: number;
+  readonly headersTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly fetchTimeoutMs: number;
+  readonly contact: string | null;
+  readonly respectRobotsTag: boolean;
+}
+
+export interface TransportOptions {
+  readonly policy: HttpPolicy;
+  readonly maxItemBytes: number;
+  /** It makes the connections, and resolves the names: what it may reach is for it to decide. @default none */
+  readonly proxy?: ProxySettings | null;
+  /** @default the machine's name servers */
+  readonly resolve?: ResolveHost;
+  /** @default TCP and TLS */
+  readonly dial?: Dial;
+}
+
+/** Who asks: an item's fetch. */
+export interface Asking {
+  readonly signal: AbortSignal;
+  readonly admit: Admit;
+  /** Stands for the uri in messages. */
+  readonly shown: string;
+}
+
+export interface HttpTransport {
+  /** Why the host may not be asked, before anything is looked up; null where it may. */
+  refusalOfHost(hostname: string): string | null;
+  /** One request, when its host's turn and the process's slot have come. Rejects with the signal's reason. */
+  ask(target: RequestTarget, asking: Asking): Promise<Reply>;
+  close(): Promise<void>;
+}
+
+/** Large bodies read at once. */
+const mostLarge = 8;
+/** Of the pause before the second try; doubles. The pause is that or up to twice as long, so that a host's items spread. */
+const firstPauseMs = 250;
+/** Longer is not waited for: the row says how long the server asks for. */
+const longestPauseMs = 30_000;
+
+/** Close it. */
+export function openHttpTransport(options: TransportOptions): HttpTransport {
+  const { policy, maxItemBytes, resolve = createResolveHost(), dial = createDial() } = options;
+  const { connectTimeoutMs, headersTimeoutMs, idleTimeoutMs, fetchTimeoutMs, respectRobotsTag } = policy;
+  const addresses = createAddressPolicy(policy);
+  const connect = createGuardedConnect({ policy: addresses, resolve, dial, connectTimeoutMs });
+  const dispatcher = createDispatcher(connect, options.proxy ?? null);
+  const headers = {
+    "user-agent": userAgent(policy.contact),
+    accept: "image/*, */*;q=0.5",
+    "accept-encoding": "identity",
+  };
+  const deadlines = { headersTimeoutMs, idleTimeoutMs, fetchTimeoutMs };
+  const largeSlots = new Slots(mostLarge);
+  const settings = { dispatcher, maxItemBytes, respectRobotsTag, largeSlots, ...deadlines };
+  const gates = createHostGates(policy);
+  return {
+    refusalOfHost: addresses.refusalOfHost,
+    // The gate first: whoever waits there holds no slot.
+    async ask(target, { signal, admit, shown }) {
+      const leave = await gates.enter(target.hostname, signal);
+      try {
+        const release = await admit("network");
+        try {
+          signal.throwIfAborted();
+          const whole = { ...target, headers: { ...headers, ...target.headers } };
+          const reply = await request(whole, shown, settings, signal);
+          if (reply.kind === "busy" && reply.waitMs !== null)
+            gates.pause(target.hostname, Math.min(reply.waitMs, longestPauseMs));
+          return reply;
+        } finally {
+          release();
+        }
+      } finally {
+        leave();
+      }
+    },
+    close: () => dispatcher.destroy(),
+  };
+}
+
+/** What is not reached through the proxy is connected to as ever. */
+function createDispatcher(connect: buildConnector.connector, proxy: ProxySettings | null): Dispatcher {
+  if (proxy === null) return new Agent({ connect });
+  return new EnvHttpProxyAgent({ connect, ...proxyAgentOptions(proxy) });
+}
+
+/** Honest: who asks, in which version, and whom to tell. */
+function userAgent(contact: string | null): string {
+  return `labelmill/${version}${contact === null ? "" : ` (+${contact})`}`;
+}
+
+/** What became of one try. */
+export type Tried = Extract<Reply, { readonly kind: "bytes" | "failed" | "busy" }>;
+
+/** Tries up to `retries` times more while that may help. Rejects with the signal's reason, and as `tryOnce` does. */
+export async function tryAgain(
+  tryOnce: () => Promise<Tried>,
+  { retries, shown, signal }: { readonly retries: number } & Pick<Asking, "shown" | "signal">,
+): Promise<Exclude<Tried, { readonly kind: "busy" }>> {
+  for (let tries = 1; ; tries += 1) {
+    const tried = await tryOnce();
+    if (tried.kind === "bytes") return tried;
+    const mayRetry = tried.kind === "busy" || tried.isRetryable;
+    const askedMs = tried.kind === "busy" ? (tried.waitMs ?? 0) : 0;
+    if (!mayRetry || tries > retries || askedMs > longestPauseMs)
+      return tried.kind === "busy" ? stillBusy(tried, shown, tries) : tried;
+    const pauseMs = firstPauseMs * 2 ** (tries - 1) * (1 + Math.random());
+    await sleep(Math.min(longestPauseMs, Math.max(pauseMs, askedMs)), undefined, { signal }).catch(() =>
+      signal.throwIfAborted(),
+    );
+  }
+}
+
+function stillBusy(
+  { status, waitMs }: Extract<Reply, { readonly kind: "busy" }>,
+  uri: string,
+  tries: number,
+): Extract<Reply, { readonly kind: "failed" }> {
+  const asked = waitMs === null ? "" : `; it asks to wait ${Math.ceil(waitMs / 1000)} s`;
+  const value = failure("FETCH_STATUS", { uri, status, after: ` after ${tries} tries${asked}` });
+  return { kind: "failed", failure: value, isRetryable: true, isUnreachable: false };
+}

@@ -1,0 +1,120 @@
+/**
+ * Fetches objects of an S3 store: each is an HTTP request that is signed, and goes the way of every other. What differs: the
+ * endpoint is the worker's own setting, so it may be a private address, and nothing leads away from it, as no redirect is
+ * followed; and a store that cannot be reached, or does not know the worker's credentials, is trouble of the place and not of
+ * the item. Called by `open-fetcher` alone.
+ */
+import { failure, LabelmillError } from "../../shared/errors.js";
+import { redactUri } from "../../shared/http-uri.js";
+import type { ProxySettings } from "../../shared/proxy-settings.js";
+import type { PreparedRequest, S3Access } from "../../shared/s3/access.js";
+import { errorCodeOf, regionOf } from "../../shared/s3/answers.js";
+import { parseObjectUri, type S3Place } from "../../shared/s3-uri.js";
+import { failedWith, succeeded } from "../outcome.js";
+import { admitAtOnce, type Fetcher } from "./fetcher.js";
+import { finalFailure, headerOf, type Refusal } from "./http-request.js";
+import {
+  type Asking,
+  type HttpPolicy,
+  type HttpTransport,
+  openHttpTransport,
+  type Tried,
+  tryAgain,
+} from "./http-transport.js";
+
+export interface S3FetcherOptions {
+  readonly access: S3Access;
+  readonly policy: S3Policy;
+  readonly maxItemBytes: number;
+  readonly proxy: ProxySettings | null;
+}
+
+/** See the table of options. */
+export interface S3Policy extends HttpPolicy {
+  readonly s3Concurrency: number;
+}
+
+/** The store says that the worker may not ask, whatever it asks for (S3 API reference, "Error responses"). */
+const ofCredentials: ReadonlySet<string> = new Set([
+  ...["ExpiredToken", "TokenRefreshRequired", "InvalidAccessKeyId", "RequestTimeTooSkewed", "RequestExpired"],
+]);
+/** The same, as long as nothing else has succeeded: a key that a proxy rewrites on its way gives these too. */
+const perhapsOfCredentials: ReadonlySet<string> = new Set([
+  ...["SignatureDoesNotMatch", "InvalidToken", "AuthorizationHeaderMalformed"],
+]);
+
+/** A fetcher of s3: uris; close it. */
+export function createS3Fetcher(options: S3FetcherOptions): Fetcher & { close(): Promise<void> } {
+  const { access, maxItemBytes, proxy } = options;
+  const policy = policyOf(options.policy);
+  const transport = openHttpTransport({ policy, maxItemBytes, proxy });
+  const store: Store = { access, transport, hasGiven: false };
+  return {
+    async fetch(uri, signal, admit = admitAtOnce) {
+      const place = parseObjectUri(uri);
+      const shown = redactUri(uri);
+      if ("reason" in place) return failedWith(failure("FETCH_UNSUPPORTED", { uri: shown, reason: place.reason }));
+      const asking = { signal, admit, shown };
+      const tryOnce = () => ask(place, asking, store);
+      const tried = await tryAgain(tryOnce, { ...asking, retries: policy.fetchRetries });
+      if (tried.kind === "bytes") return succeeded(tried.value);
+      if (tried.isUnreachable) throw outage(access, tried.failure.message);
+      return failedWith(tried.failure);
+    },
+    close: () => transport.close(),
+  };
+}
+
+/**
+ * The user names the endpoint, so private addresses are open to it and `--allow-host`, which is for items' hosts, is not asked;
+ * metadata services stay closed, and `--deny-host` holds.
+ */
+function policyOf(policy: S3Policy): HttpPolicy {
+  const own = { allowHost: [], allowPrivate: ["all"], perHost: policy.s3Concurrency, rate: null };
+  return { ...policy, ...own, respectRobotsTag: false };
+}
+
+interface Store {
+  readonly access: S3Access;
+  readonly transport: HttpTransport;
+  /** An object was given: this worker is known, and may read something. */
+  hasGiven: boolean;
+}
+
+/** One try, and another where the store names the bucket's region. Throws STORAGE_FAILED where not the item is refused. */
+async function ask(place: S3Place, asking: Asking, store: Store): Promise<Tried> {
+  const { access, transport } = store;
+  for (let isFirst = true; ; isFirst = false) {
+    const prepared = await access.prepare({ method: "GET", ...place });
+    const refusal = transport.refusalOfHost(prepared.hostname);
+    if (refusal !== null) throw outage(access, refusal);
+    const reply = await transport.ask(prepared, asking);
+    store.hasGiven ||= reply.kind === "bytes";
+    if (reply.kind !== "refused") return reply;
+    const region = regionOf(headerOf(reply.headers, "x-amz-bucket-region"));
+    const isNews = region !== null && access.learnRegion(place.bucket, region, prepared.region);
+    if (isNews && isFirst) continue;
+    return refused(reply, prepared, asking.shown, store);
+  }
+}
+
+function refused({ status, body }: Refusal, { isSigned }: PreparedRequest, shown: string, store: Store): Tried {
+  const { access, hasGiven } = store;
+  const code = errorCodeOf(body) ?? "";
+  const isDenied = status === 401 || status === 403;
+  const isUnknown = !hasGiven && (perhapsOfCredentials.has(code) || (isDenied && !isSigned));
+  const unsigned = isSigned ? "" : `; ${access.whyUnsigned}`;
+  if (ofCredentials.has(code) || isUnknown) {
+    access.forgetCredentials();
+    throw outage(access, `it answers ${code || `with status ${status}`}${unsigned}`);
+  }
+  const uri = code === "" ? shown : `${shown} (${code}${isDenied ? unsigned : ""})`;
+  if (status === 404) return finalFailure(failure("FETCH_NOT_FOUND", { uri }));
+  return finalFailure(
+    isDenied ? failure("FETCH_DENIED", { uri }) : failure("FETCH_STATUS", { uri, status, after: "" }),
+  );
+}
+
+function outage({ endpoint }: S3Access, reason: string): LabelmillError {
+  return new LabelmillError("STORAGE_FAILED", { path: endpoint, reason });
+}
