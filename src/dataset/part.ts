@@ -56,7 +56,11 @@ export async function commitPart(
  * The counts of a committed part, or null where the chunk has none. Reads the footer alone, or all lines of a JSONL
  * part.
  */
-export async function readPartCounts(storage: Storage, chunk: number, format: PartFormat): Promise<CommittedCounts | null> {
+export async function readPartCounts(
+  storage: Storage,
+  chunk: number,
+  format: PartFormat,
+): Promise<CommittedCounts | null> {
   const path = partPath(chunk, format);
   const size = await storage.size(path);
   if (size === null) return null;

@@ -153,7 +153,12 @@ async function predictItem(
       signal.throwIfAborted();
     },
   };
-  const image = { item: `${head.runId}/${item.index}`, sha256: rest.sha256, topK, wantsEmbedding: embedding !== "none" };
+  const image = {
+    item: `${head.runId}/${item.index}`,
+    sha256: rest.sha256,
+    topK,
+    wantsEmbedding: embedding !== "none",
+  };
   try {
     const { prediction, isDuplicate } = await window.answer(image, turn);
     hold.add(-bytes.length);
