@@ -51,7 +51,7 @@ export interface PredictionWindow {
  * For outcomes that are known, in bytes: 3,700 images with five classes and embeddings of 2,048 floats, or 39,000 without
  * embeddings, however many millions a run has. The least recently used go first.
  */
-export const windowBytes = 32 * 2 ** 20;
+const windowBytes = 32 * 2 ** 20;
 /** What an outcome takes besides its numbers, with its key and its place in the table; measured as 650, as V8 counts. */
 const overheadBytes = 768;
 

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openResults, run } from "labelmill";
 import { verifyResults } from "../../src/results/verify.js";
-import { runCli, startCli } from "../support/cli.js";
+import { startHooked } from "../chaos/processes.js";
+import { runCli } from "../support/cli.js";
 import { resnet50ForTests } from "../support/model.js";
-import { descendantsOf } from "../support/processes.js";
 import { projectRoot } from "../support/shared-data.js";
 import { collect, useTempDir } from "../support/temp-dir.js";
 
@@ -78,13 +78,13 @@ describe("e2e/duplicates", function () {
     const distinctOut = join(tempDir(), "out-distinct");
     await run(await makeSource("distinct", 1), { out: distinctOut });
     const out = join(tempDir(), "out");
-    const running = startCli(["run", await makeSource("copies", copies), "--out", out, "--chunk-size", "3"]);
-    await running.said(/run started/);
-    for (const pid of await descendantsOf(running.process.pid ?? 0)) {
-      if (!(await readFile(`/proc/${pid}/comm`, "utf8")).startsWith("redis-server")) process.kill(pid, "SIGKILL");
-    }
+    const source = await makeSource("copies", copies);
+    const place = { dir: tempDir(), source, out, log: join(tempDir(), "attempts.jsonl"), items: 25 };
+    const acts = [{ point: "predict:before", nth: 2, what: "kill-child" }] as const;
+    const running = startHooked(place, ["run", source, "--out", out, "--chunk-size", "3"], acts);
     const { code, stderr } = await running.result;
     assert.equal(code, 3, stderr);
+    assert.match(stderr, /compute process ended: it was ended by SIGKILL/);
     await assertSameRows(out, distinctOut);
   });
 });
