@@ -43,9 +43,10 @@ const predictMs = Number(values["predict-ms"]);
 
 let delayMs = 0;
 const body = Buffer.alloc(100_000);
-const server = createServer(({ headers }, response) => {
+const server = createServer(({ headers, url }, response) => {
   const host = Number(/^h(\d+)\./.exec(headers.host ?? "")?.[1]);
-  setTimeout(() => response.end(body), host % every === 0 ? delayMs : 0);
+  // No two with the same bytes, which would go through the model once.
+  setTimeout(() => response.write(String(url), () => response.end(body)), host % every === 0 ? delayMs : 0);
 });
 server.listen(0, "127.0.0.1");
 await once(server, "listening");

@@ -50,10 +50,16 @@ async function runCommand(sources: string[], flags: Record<string, unknown>, asJ
 }
 
 function describeResult({ summary, wasComplete }: RunResult): string {
-  const { items, ok, failed, failuresByCode, seconds, imagesPerSecond, boundBy, out } = summary;
+  const { items, ok, failed, failuresByCode, duplicates, seconds, imagesPerSecond, boundBy, out } = summary;
   const failures = failed === 0 ? "" : ` (${describeFailures(failuresByCode)})`;
   const speed = `in ${describeSeconds(seconds)}, ${imagesPerSecond} images/s`;
   const bound = boundBy === null ? "" : `, bound by ${boundBy}`;
   const head = wasComplete ? "Complete already, nothing to do. " : "";
-  return `${head}${items} items: ${ok} ok, ${failed} failed${failures}; ${speed}${bound}\nDataset: ${out}`;
+  const saved = duplicates === 0 ? "" : `\n${describeDuplicates(duplicates, ok)}`;
+  return `${head}${items} items: ${ok} ok, ${failed} failed${failures}; ${speed}${bound}${saved}\nDataset: ${out}`;
+}
+
+function describeDuplicates(duplicates: number, ok: number): string {
+  const share = ((100 * duplicates) / ok).toFixed(1);
+  return `${duplicates} of ${ok} labelled images had the same bytes as another: ${share} % of the model's work saved`;
 }

@@ -5,6 +5,8 @@ export interface PartMaking {
   /** What really ran, for example `onnx/cpu`. */
   readonly engine: string;
   readonly attempts: number;
+  /** Rows that are ok and whose prediction was made for another item with the same bytes. */
+  readonly duplicates: number;
   readonly workerVersion: string;
   /** ISO 8601, UTC. */
   readonly startedAt: string;

@@ -14,6 +14,12 @@ export interface PartFooter {
   readonly making: PartMaking;
 }
 
+/** What a committed part comes to: its rows, and how many of them cost the model nothing. */
+export interface CommittedCounts extends PartCounts {
+  /** See `PartMaking`. 0 where the part does not say, as one of JSONL or of an earlier version. */
+  readonly duplicates: number;
+}
+
 const count = z.int().min(0);
 
 /** The shape of a `PartFooter`; further keys are let through. */
@@ -26,6 +32,7 @@ export const footerSchema = z.object({
     .object({
       engine: z.string(),
       attempts: z.number(),
+      duplicates: count.default(0),
       workerVersion: z.string(),
       startedAt: z.string(),
       finishedAt: z.string(),

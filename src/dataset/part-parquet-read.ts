@@ -5,8 +5,8 @@
  */
 import { type FileMetaData, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
-import { footerKey, footerSchema } from "./part-footer.js";
-import { type PartCounts, type Row, rowColumns } from "./row.js";
+import { type CommittedCounts, footerKey, footerSchema } from "./part-footer.js";
+import { type Row, rowColumns } from "./row.js";
 import type { Storage } from "./storage/storage.js";
 
 /** Enough for the footer of a part, in bytes; hyparquet's own first guess is 512 kB. */
@@ -16,18 +16,20 @@ const footerFetchBytes = 1 << 15;
 export async function readParquetCounts(
   storage: Storage,
   part: { readonly path: string; readonly size: number; readonly chunk: number },
-): Promise<PartCounts> {
+): Promise<CommittedCounts> {
   const metadata = await readMetadata(asyncBuffer(storage, part.path, part.size));
   const text = metadata.key_value_metadata?.find((entry) => entry.key === footerKey)?.value;
   if (text === undefined) throw new Error("its footer bears no labelmill metadata");
-  const { counts, chunk } = footerSchema.parse(JSON.parse(text));
+  const { counts, chunk, making } = footerSchema.parse(JSON.parse(text));
+  const { duplicates } = making;
   if (chunk !== part.chunk) throw new Error(`it is the part of chunk ${chunk}`);
   if (BigInt(counts.items) !== metadata.num_rows || counts.ok + counts.failed !== counts.items) {
     throw new Error(
       `its footer counts ${counts.ok} + ${counts.failed} of ${counts.items} rows, it holds ${metadata.num_rows}`,
     );
   }
-  return counts;
+  if (duplicates > counts.ok) throw new Error(`its footer counts ${duplicates} duplicates of ${counts.ok} rows`);
+  return { ...counts, duplicates };
 }
 
 /** Reads the rows of a Parquet part, with the given columns only. Throws what the decoders throw. */

@@ -7,8 +7,9 @@
 import { LabelmillError, messageOf } from "../shared/errors.js";
 import { type PartFormat, parsePartPath, partPath } from "./layout.js";
 import type { EncodablePart, PartMaking } from "./part-content.js";
+import type { CommittedCounts } from "./part-footer.js";
 import { corrupt } from "./record-file.js";
-import { columnNames, countRows, type PartCounts, type Row } from "./row.js";
+import { columnNames, countRows, type Row } from "./row.js";
 import type { RunHead } from "./run-head.js";
 import type { Storage } from "./storage/storage.js";
 
@@ -33,7 +34,7 @@ export interface PartDraft {
 export async function commitPart(
   storage: Storage,
   draft: PartDraft,
-): Promise<{ readonly counts: PartCounts; readonly won: boolean }> {
+): Promise<{ readonly counts: CommittedCounts; readonly won: boolean }> {
   requireChunkRows(draft);
   const { head, chunk, rows, making, embeddingWidth } = draft;
   const { format, embedding } = head.identity;
@@ -41,7 +42,8 @@ export async function commitPart(
   const counts = countRows(rows);
   const bytes = await encode(format, { runId: head.runId, chunk, rows, columns, embeddingWidth, making, counts });
   const path = partPath(chunk, format);
-  if ((await storage.createOnce(path, bytes)) === "created") return { counts, won: true };
+  if ((await storage.createOnce(path, bytes)) === "created")
+    return { counts: { ...counts, duplicates: making.duplicates }, won: true };
   const winner = await readPartCounts(storage, chunk, format);
   if (winner === null) throw corrupt(storage, path, "it vanished while it was read");
   if (winner.items !== rows.length) {
@@ -54,13 +56,19 @@ export async function commitPart(
  * The counts of a committed part, or null where the chunk has none. Reads the footer alone, or all lines of a JSONL
  * part.
  */
-export async function readPartCounts(storage: Storage, chunk: number, format: PartFormat): Promise<PartCounts | null> {
+export async function readPartCounts(
+  storage: Storage,
+  chunk: number,
+  format: PartFormat,
+): Promise<CommittedCounts | null> {
   const path = partPath(chunk, format);
   const size = await storage.size(path);
   if (size === null) return null;
   return readingPart(storage, path, async () => {
-    if (format === "jsonl")
-      return countRows(await (await jsonlCodec()).readJsonlRows(storage, path, ["status", "error_code"]));
+    if (format === "jsonl") {
+      const rows = await (await jsonlCodec()).readJsonlRows(storage, path, ["status", "error_code"]);
+      return { ...countRows(rows), duplicates: 0 };
+    }
     return (await parquetReader()).readParquetCounts(storage, { path, size, chunk });
   });
 }

@@ -11,6 +11,11 @@ export interface Summary {
   readonly ok: number;
   readonly failed: number;
   readonly failuresByCode: Readonly<Record<string, number>>;
+  /**
+   * Rows that are ok without the model's work, which was done once for the same bytes: `duplicates / ok` is the share
+   * saved. 0 where another version wrote it.
+   */
+  readonly duplicates: number;
   /** From the making of the run's record to the last part's count: includes loading the model. */
   readonly seconds: number;
   readonly imagesPerSecond: number;
@@ -36,6 +41,7 @@ const summarySchema = z.object({
   ok: count,
   failed: count,
   failuresByCode: z.record(z.string(), count),
+  duplicates: count.default(0),
   seconds: z.number(),
   imagesPerSecond: z.number(),
   engines: z.array(z.string()),

@@ -46,6 +46,8 @@ export interface RunRecord extends RunKey {
   /** Rows that were made since the record exists; the others were found in the dataset. */
   readonly made: number;
   readonly failuresByCode: Readonly<Record<string, number>>;
+  /** Rows that are ok and whose prediction was made for another item with the same bytes. */
+  readonly duplicates: number;
   /** What ran, sorted: `onnx/cpu`. */
   readonly engines: readonly string[];
   /** By engine: why the first worker that counted a part of it took it. */
@@ -69,6 +71,7 @@ export interface ChunkCount {
   readonly ok: number;
   readonly failed: number;
   readonly failuresByCode: Readonly<Record<string, number>>;
+  readonly duplicates: number;
   readonly busy: StageBusy;
   /** What ran, and why it; null where the part was found, not made. */
   readonly engine: { readonly name: string; readonly why: string } | null;
@@ -110,6 +113,7 @@ export async function commitChunk(redis: Redis, run: RunKey, count: ChunkCount):
     count.chunk,
     count.ok,
     count.failed,
+    count.duplicates,
     ...busy,
     count.engine?.name ?? "",
     count.engine?.why ?? "",
@@ -168,6 +172,7 @@ export async function readRun(redis: Redis, runId: string): Promise<RunRecord | 
     failed: number("failed"),
     made: number("made"),
     failuresByCode: Object.fromEntries(Object.entries(failures).map(([code, n]) => [code, Number(n)])),
+    duplicates: number("duplicates"),
     engines: Object.keys(whyEngines).sort(),
     whyEngines,
     createdAtMs: number("createdAtMs"),

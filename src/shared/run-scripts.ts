@@ -87,7 +87,8 @@ return 1
 /**
  * Counts a committed part, once however often it is called.
  * KEYS: 1 the record, 2 the bitmap of counted chunks, 3 failures by code, 4 why by engine.
- * ARGV: 1 epoch, 2 chunk, 3 ok, 4 failed, 5 fetch ms, 6 decode ms, 7 infer ms, 8 engine, or '' for a part that was found, 9 why it, then code, count pairs.
+ * ARGV: 1 epoch, 2 chunk, 3 ok, 4 failed, 5 duplicates, 6 fetch ms, 7 decode ms, 8 infer ms, 9 engine, or '' for a part that was
+ * found, 10 why it, then code, count pairs.
  * Returns 1 counted, 0 counted before, -1 foreign epoch.
  */
 export const commitChunkScript = script(`${settle}
@@ -96,14 +97,15 @@ if redis.call('SETBIT', KEYS[2], ARGV[2], 1) == 1 then return 0 end
 redis.call('HINCRBY', KEYS[1], 'doneChunks', 1)
 redis.call('HINCRBY', KEYS[1], 'ok', ARGV[3])
 redis.call('HINCRBY', KEYS[1], 'failed', ARGV[4])
-redis.call('HINCRBY', KEYS[1], 'fetchMs', ARGV[5])
-redis.call('HINCRBY', KEYS[1], 'decodeMs', ARGV[6])
-redis.call('HINCRBY', KEYS[1], 'inferMs', ARGV[7])
-if ARGV[8] ~= '' then
-  redis.call('HSETNX', KEYS[4], ARGV[8], ARGV[9])
+redis.call('HINCRBY', KEYS[1], 'duplicates', ARGV[5])
+redis.call('HINCRBY', KEYS[1], 'fetchMs', ARGV[6])
+redis.call('HINCRBY', KEYS[1], 'decodeMs', ARGV[7])
+redis.call('HINCRBY', KEYS[1], 'inferMs', ARGV[8])
+if ARGV[9] ~= '' then
+  redis.call('HSETNX', KEYS[4], ARGV[9], ARGV[10])
   redis.call('HINCRBY', KEYS[1], 'made', ARGV[3] + ARGV[4])
 end
-for i = 10, #ARGV, 2 do redis.call('HINCRBY', KEYS[3], ARGV[i], ARGV[i + 1]) end
+for i = 11, #ARGV, 2 do redis.call('HINCRBY', KEYS[3], ARGV[i], ARGV[i + 1]) end
 redis.call('HSET', KEYS[1], 'committedAtMs', now())
 settle(KEYS[1])
 return 1

@@ -32,6 +32,7 @@ function summarize(record: RunRecord, { runId, identity }: RunHead): Summary {
     ok: record.ok,
     failed: record.failed,
     failuresByCode: record.failuresByCode,
+    duplicates: record.duplicates,
     seconds: round(seconds),
     imagesPerSecond: seconds > 0 ? round(record.made / seconds) : 0,
     engines: record.engines,

@@ -7,7 +7,8 @@ export interface MapOrderedSettings<T, U> {
   readonly order: number;
   /** Stops taking from the source; what has started ends by itself. */
   readonly signal: AbortSignal;
-  readonly work: (value: T) => Promise<U>;
+  /** `release` gives the slot back early, for work that goes on without; else it is given back at the end. */
+  readonly work: (value: T, release: () => void) => Promise<U>;
 }
 
 /**
@@ -56,7 +57,7 @@ async function* map<T, U>(
     for await (const value of source) {
       const release = await slots.acquire(order);
       if (isOver || signal.aborted) return release();
-      put(work(value).finally(release));
+      put(work(value, release).finally(release));
     }
   };
   void pump()

@@ -1,5 +1,6 @@
 import type { PinnedItem } from "../dataset/items.js";
-import type { PartCounts, Row } from "../dataset/row.js";
+import type { CommittedCounts } from "../dataset/part-footer.js";
+import type { Row } from "../dataset/row.js";
 import type { ChunkRef } from "../shared/job.js";
 import type { Prediction } from "./compute/protocol.js";
 import type { FetchedBytes } from "./fetch/fetcher.js";
@@ -20,6 +21,8 @@ export interface PredictedItem {
   /** Null where the bytes were never got. */
   readonly facts: FetchedFacts | null;
   readonly prediction: Outcome<Prediction>;
+  /** It was made for another item with the same bytes. No row depends on it. */
+  readonly isDuplicate: boolean;
 }
 
 /** The steps of a chunk's way. They limit themselves, and give items in any order; see `stages.ts`. */
@@ -28,11 +31,11 @@ export interface Stages {
   fetch(items: readonly PinnedItem[]): AsyncIterable<FetchedItem>;
   predict(items: AsyncIterable<FetchedItem>): AsyncIterable<PredictedItem>;
   toRow(item: PredictedItem): Row;
-  commit(chunk: ChunkRef, rows: readonly Row[]): Promise<PartCounts>;
+  commit(chunk: ChunkRef, rows: readonly Row[]): Promise<CommittedCounts>;
 }
 
 /** The way of a chunk: every item becomes one row, and the rows become one part. */
-export async function runChunk(chunk: ChunkRef, stages: Stages): Promise<PartCounts> {
+export async function runChunk(chunk: ChunkRef, stages: Stages): Promise<CommittedCounts> {
   const items = await stages.items(chunk);
   const fetched = stages.fetch(items);
   const predicted = stages.predict(fetched);

@@ -19,7 +19,7 @@ import { createSegmentCache } from "./segment-cache.js";
 import { createStages, type StageContext } from "./stages.js";
 
 /** What every run of a worker shares. */
-export type WorkerContext = Pick<StageContext, "fetcher" | "compute" | "limits" | "labels" | "addRows"> & {
+export type WorkerContext = Pick<StageContext, "fetcher" | "compute" | "window" | "limits" | "labels" | "addRows"> & {
   readonly redis: Redis;
   readonly openQueue: (runId: string) => Promise<RunQueue>;
 };

@@ -4,7 +4,6 @@
  */
 import { chunkItems, type PinnedItem } from "../dataset/items.js";
 import { commitPart } from "../dataset/part.js";
-import type { PartCounts } from "../dataset/row.js";
 import type { RunHead } from "../dataset/run-head.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import type { ChunkRef } from "../shared/job.js";
@@ -12,9 +11,10 @@ import { version } from "../shared/version.js";
 import type { ComputeClient } from "./compute-client/client.js";
 import type { ChunkTurn } from "./consumer.js";
 import type { Admit, Fetcher } from "./fetch/fetcher.js";
-import { mapAsDone, mapOrdered } from "./map-ordered.js";
+import { mapAsDone } from "./map-ordered.js";
 import { failedWith } from "./outcome.js";
 import type { FetchedItem, PredictedItem, Stages } from "./pipeline.js";
+import type { ModelTurn, PredictionWindow } from "./prediction-window.js";
 import type { ProcessLimits } from "./process-limits.js";
 import { toRow } from "./rows.js";
 import type { SegmentCache } from "./segment-cache.js";
@@ -25,6 +25,8 @@ export interface StageContext {
   readonly segments: SegmentCache;
   readonly fetcher: Fetcher;
   readonly compute: ComputeClient;
+  /** In front of `compute`. */
+  readonly window: PredictionWindow;
   readonly limits: ProcessLimits;
   readonly labels: readonly string[];
   /** Told how many rows more, or fewer, are made and not committed. */
@@ -40,6 +42,7 @@ export function createStages(
   const startedAt = new Date().toISOString();
   const bytesHeld = createByteHold(limits);
   let rowsInHand = 0;
+  let duplicates = 0;
   return {
     async items(chunk) {
       return chunkItems(await outlast(() => segments.get(chunk)), chunk.chunk);
@@ -53,18 +56,20 @@ export function createStages(
         work: (item) => fetchItem(item, context, bytesHeld, { order, signal, outlast }),
       }),
     predict: (items) =>
-      mapOrdered(items, {
+      mapAsDone(items, {
         slots: limits.predictSlots,
         order,
         signal,
-        work: (item) => predictItem(item, context, bytesHeld),
+        work: (item, release) => predictItem(item, context, bytesHeld, { order, signal, release }),
       }),
     toRow(item) {
       rowsInHand += 1;
       context.addRows(1);
+      // What could not be decoded did not reach the model in the first place.
+      if (item.isDuplicate && item.prediction.ok) duplicates += 1;
       return toRow(head, labels, item);
     },
-    async commit(chunk: ChunkRef, rows): Promise<PartCounts> {
+    async commit(chunk: ChunkRef, rows) {
       const { engine, why: whyEngine, batchSize, whyBatchSize, embeddingWidth } = compute.report;
       const making = {
         engine,
@@ -72,6 +77,7 @@ export function createStages(
         batchSize,
         whyBatchSize,
         attempts: attempt,
+        duplicates,
         workerVersion: version,
         startedAt,
         finishedAt: new Date().toISOString(),
@@ -122,14 +128,42 @@ async function fetchItem(
   return { item, fetched };
 }
 
+interface PredictTurn extends Pick<ChunkTurn, "order" | "signal"> {
+  /** Gives the slot back that the item has. */
+  readonly release: () => void;
+}
+
+/** Its bytes are held until there is an outcome: whoever waits for the same image may have to be tried after all. */
 async function predictItem(
   { item, fetched }: FetchedItem,
-  { compute, head }: StageContext,
+  { compute, window, limits, head }: StageContext,
   hold: ByteHold,
+  { order, signal, release }: PredictTurn,
 ): Promise<PredictedItem> {
-  if (!fetched.ok) return { item, facts: null, prediction: fetched };
+  if (!fetched.ok) return { item, facts: null, prediction: fetched, isDuplicate: false };
   const { bytes, ...rest } = fetched.value;
-  const prediction = await compute.predict(bytes, head.identity.topK);
-  hold.add(-bytes.length);
-  return { item, facts: { ...rest, byteLength: bytes.length }, prediction };
+  const { topK, embedding } = head.identity;
+  let leave = release;
+  const turn: ModelTurn = {
+    predict: () => compute.predict(bytes, topK),
+    leave: () => leave(),
+    async comeBack() {
+      signal.throwIfAborted();
+      leave = await limits.predictSlots.acquire(order);
+      signal.throwIfAborted();
+    },
+  };
+  const image = {
+    item: `${head.runId}/${item.index}`,
+    sha256: rest.sha256,
+    topK,
+    wantsEmbedding: embedding !== "none",
+  };
+  try {
+    const { prediction, isDuplicate } = await window.answer(image, turn);
+    hold.add(-bytes.length);
+    return { item, facts: { ...rest, byteLength: bytes.length }, prediction, isDuplicate };
+  } finally {
+    leave();
+  }
 }

@@ -20,6 +20,7 @@ import { requireGpus } from "./cuda-gpus.js";
 import { openFetcher, type WebAccess } from "./fetch/open-fetcher.js";
 import { describeModel } from "./model/describe-model.js";
 import { loadLabels, resolveModel } from "./model/known-models.js";
+import { createPredictionWindow } from "./prediction-window.js";
 import { createProcessLimits } from "./process-limits.js";
 import { createRunFinder } from "./run-finder.js";
 import { openRunQueue } from "./run-queue.js";
@@ -77,6 +78,7 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
       redis,
       fetcher,
       compute,
+      window: createPredictionWindow(),
       limits,
       labels,
       addRows: (delta) => {

@@ -1,6 +1,6 @@
 /** Rounds with images that the compute child does not survive. No such photo is known, so the child is made to die. */
 import assert from "node:assert/strict";
-import { rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { Happening } from "./plan.js";
 import { itemPath, type Place, startHooked } from "./processes.js";
@@ -26,8 +26,6 @@ export async function runWithPoison(
     do path = itemPath(place.source, random.integer(0, place.items - 1));
     while (failed.has(path));
     failed.set(path, code);
-    // Not written over: it shares its content with the example photo.
-    await rm(path);
     await writeFile(path, bytes);
   };
   for (let i = 0; i < crashing; i += 1) await add(crashingBytes, "WORKER_CRASH");

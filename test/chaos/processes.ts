@@ -1,12 +1,13 @@
 /** Processes and servers of a chaos round. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { link, mkdir } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { openRedis, type Redis } from "../../src/shared/redis.js";
 import { type CliResult, type RunningCli, startCli } from "../support/cli.js";
+import { copyDistinct } from "../support/copies.js";
 import { isAlive } from "../support/processes.js";
 import { projectRoot } from "../support/shared-data.js";
 import { type Act, type Passage, type Plan, planVariable, readLog } from "./plan.js";
@@ -29,18 +30,14 @@ export const itemPath = (source: string, i: number): string =>
   join(source, `${String(i).padStart(4, "0")}${extname(photoOf(i))}`);
 const photos = ["rocket.jpg", "camera.png", "chelsea.png", "coffee.png"];
 
-/** A directory with `items` photos below `dir`, hard-linked to the examples. */
+/** A directory with `items` photos below `dir`, no two with the same bytes, so that each has its turn at the model. */
 export async function preparePlace(dir: string, items: number): Promise<Place> {
   const source = join(dir, "source");
   await mkdir(source, { recursive: true });
   for (let i = 0; i < items; i += 1) {
-    await copyCheaply(join(projectRoot, "examples/photos", photoOf(i)), itemPath(source, i));
+    await copyDistinct(join(projectRoot, "examples/photos", photoOf(i)), itemPath(source, i), i);
   }
   return { dir, source, out: join(dir, "out"), log: join(dir, "attempts.jsonl"), items };
-}
-
-async function copyCheaply(from: string, to: string): Promise<void> {
-  await link(from, to).catch(() => execute("cp", [from, to]));
 }
 
 /** Starts a command whose steps are logged, and which meets the fate of `acts`. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type FileMetaData, parquetMetadata } from "hyparquet";
 import { wasmMemory } from "parquet-wasm/node";
 import { partPath } from "../../src/dataset/layout.js";
-import { commitPart, readPartCounts, readPartRows } from "../../src/dataset/part.js";
+import { commitPart, type PartMaking, readPartCounts, readPartRows } from "../../src/dataset/part.js";
 import { encodeParquet } from "../../src/dataset/part-parquet.js";
 import { columnNames, countRows, type Row, rowColumns } from "../../src/dataset/row.js";
 import { openStorage } from "../../src/dataset/storage/open-storage.js";
@@ -50,6 +50,32 @@ describe("dataset/part-parquet", () => {
       await commitPart(storage, sampleDraft([okRow(0)]));
       await copyFile(join(directory, partPath(0, "parquet")), join(directory, partPath(7, "parquet")));
       await assert.rejects(readPartCounts(storage, 7, "parquet"), { code: "RUN_DATASET_CORRUPT", message: /chunk 0/ });
+    }));
+
+  it("keeps how many rows are duplicates: none in a part of a version that knew of none, and no more than are ok", () =>
+    inDirectory(async (directory) => {
+      const storage = openStorage(directory);
+      const rows = [okRow(0), okRow(1)];
+      const draft = sampleDraft(rows);
+      const part = {
+        runId: sampleRunId,
+        rows,
+        columns: columnNames("float32"),
+        embeddingWidth: 3,
+        counts: countRows(rows),
+      };
+      const writtenWith = async (chunk: number, making: object) => {
+        const bytes = encodeParquet({ ...part, chunk, making: making as PartMaking });
+        await storage.createOnce(partPath(chunk, "parquet"), bytes);
+        return (await readPartCounts(storage, chunk, "parquet"))?.duplicates;
+      };
+      assert.equal(await writtenWith(0, { ...draft.making, duplicates: 2 }), 2);
+      const { duplicates, ...earlier } = draft.making;
+      assert.equal(await writtenWith(1, earlier), 0);
+      const tooMany = { code: "RUN_DATASET_CORRUPT", message: /3 duplicates of 2 rows/ };
+      await assert.rejects(writtenWith(2, { ...draft.making, duplicates: 3 }), tooMany);
+      const committed = await commitPart(storage, { ...sampleDraft(rows), making: { ...draft.making, duplicates: 9 } });
+      assert.deepEqual([committed.won, committed.counts.duplicates], [false, 2]);
     }));
 
   it("holds no more wasm memory after fifty parts than after ten", () =>

@@ -69,7 +69,7 @@ for (const format of formats) {
           const rows = drawn.map((row, i) => ({ ...row, item_index: chunk * 4 + i }));
           const { counts, won } = await commitPart(openStorage(directory), sampleDraft(rows, { format }));
           assert.equal(won, true);
-          assert.deepEqual(counts, countRows(rows));
+          assert.deepEqual(counts, { ...countRows(rows), duplicates: 0 });
           assert.deepEqual(await readAll(directory, chunk), rows);
           chunk += 1;
         });
@@ -85,7 +85,7 @@ for (const format of formats) {
         assert.deepEqual(results.map(({ won }) => won).sort(), [false, true]);
         assert.deepEqual(results[0]?.counts, results[1]?.counts);
         assert.deepEqual(results[0]?.counts, await readPartCounts(storage, 0, format));
-        assert.deepEqual(results[0]?.counts, countRows(await readAll(directory)));
+        assert.deepEqual(results[0]?.counts, { ...countRows(await readAll(directory)), duplicates: 0 });
         assert.equal((await readdir(join(directory, "parts"))).length, 1);
       }));
 
@@ -95,7 +95,13 @@ for (const format of formats) {
         assert.equal(await readPartCounts(storage, 0, format), null);
         await commitPart(storage, sampleDraft(mixedRows(), { format }));
         const failuresByCode = { DECODE_CORRUPT: 1, FETCH_NOT_FOUND: 1 };
-        assert.deepEqual(await readPartCounts(storage, 0, format), { items: 4, ok: 2, failed: 2, failuresByCode });
+        assert.deepEqual(await readPartCounts(storage, 0, format), {
+          items: 4,
+          ok: 2,
+          failed: 2,
+          failuresByCode,
+          duplicates: 0,
+        });
       }));
 
     it("commits a chunk in which everything failed", () =>

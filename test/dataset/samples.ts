@@ -99,6 +99,7 @@ export function sampleDraft(rows: readonly Row[], identity: Partial<RunIdentity>
     making: {
       engine: "onnx/cpu",
       attempts: 1,
+      duplicates: 0,
       workerVersion: "0.1.0",
       startedAt: "2026-01-02T03:04:05.000Z",
       finishedAt: "2026-01-02T03:04:06.000Z",

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openStorage } from "../../src/dataset/storage/open-storage.js";
 import { readSummary, type Summary, writeSummary } from "../../src/dataset/summary.js";
@@ -12,6 +12,7 @@ const summary: Summary = {
   ok: 1,
   failed: 1,
   failuresByCode: { DECODE_CORRUPT: 1 },
+  duplicates: 1,
   seconds: 1.5,
   imagesPerSecond: 1.3,
   engines: ["onnx/cpu"],
@@ -31,6 +32,16 @@ describe("dataset/summary", () => {
       assert.deepEqual(await writeSummary(storage, summary), summary);
       assert.deepEqual(await writeSummary(storage, { ...summary, seconds: 99 }), summary);
       assert.deepEqual(await readSummary(storage), summary);
+    }));
+
+  it("has no duplicates where the version that wrote it knew of none", () =>
+    inDirectory(async (directory) => {
+      const storage = openStorage(directory);
+      await writeSummary(storage, summary);
+      const { duplicates, ...earlier } = JSON.parse(await readFile(join(directory, "summary.json"), "utf8"));
+      assert.equal(duplicates, 1);
+      await writeFile(join(directory, "summary.json"), JSON.stringify(earlier));
+      assert.deepEqual(await readSummary(storage), { ...summary, duplicates: 0 });
     }));
 
   it("refuses a file that is no summary", () =>

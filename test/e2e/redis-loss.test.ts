@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { copyFile, mkdir, readdir, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { verifyResults } from "../../src/results/verify.js";
 import { runCli, startCli } from "../support/cli.js";
+import { copyDistinct } from "../support/copies.js";
 import { resnet50ForTests } from "../support/model.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
 import { projectRoot } from "../support/shared-data.js";
@@ -23,7 +24,7 @@ describe("e2e/redis-loss", function () {
     const source = join(tempDir(), "many");
     await mkdir(source);
     for (let i = 0; i < 60; i += 1)
-      await copyFile(join(projectRoot, "examples/photos/rocket.jpg"), join(source, `${i + 100}.jpg`));
+      await copyDistinct(join(projectRoot, "examples/photos/rocket.jpg"), join(source, `${i + 100}.jpg`), i);
     const out = join(tempDir(), "out");
     const parts = async () => (await readdir(join(out, "parts")).catch(() => [])).filter((n) => n.startsWith("part-"));
     const args = ["run", source, "--out", out, "--chunk-size", "8", "--redis-url", server.url, "--json"];

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { copyFile, mkdir, readdir, readFile, stat } from "node:fs/promises";
+import { mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openResults } from "../../src/results/open.js";
 import { verifyResults } from "../../src/results/verify.js";
 import { describeModel } from "../../src/worker/model/describe-model.js";
 import { runCli, startCli } from "../support/cli.js";
+import { copyDistinct } from "../support/copies.js";
 import { resnet50ForTests } from "../support/model.js";
 import { descendantsOf, isAlive } from "../support/processes.js";
 import { projectRoot } from "../support/shared-data.js";
@@ -18,7 +19,7 @@ async function manyPhotos(dir: string, count: number): Promise<string> {
   const source = join(dir, "many");
   await mkdir(source);
   for (let i = 0; i < count; i += 1)
-    await copyFile(join(photos, "rocket.jpg"), join(source, `${String(i).padStart(3, "0")}.jpg`));
+    await copyDistinct(join(photos, "rocket.jpg"), join(source, `${String(i).padStart(3, "0")}.jpg`), i);
   return source;
 }
 

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { copyFile, mkdir, readdir, readFile, rename } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type RunningCli, runCli, startCli } from "../support/cli.js";
+import { copyDistinct } from "../support/copies.js";
 import { resnet50ForTests } from "../support/model.js";
 import { descendantsOf, isAlive } from "../support/processes.js";
 import { startTestRedis } from "../support/redis.js";
@@ -18,7 +19,7 @@ describe("e2e/silent-redis", function () {
     const source = join(tempDir(), "many");
     await mkdir(source);
     for (let i = 0; i < count; i += 1)
-      await copyFile(join(projectRoot, "examples/photos/rocket.jpg"), join(source, `${i + 1000}.jpg`));
+      await copyDistinct(join(projectRoot, "examples/photos/rocket.jpg"), join(source, `${i + 1000}.jpg`), i);
     return source;
   }
   const parts = async (out: string) => (await readdir(join(out, "parts")).catch(() => [])).length;

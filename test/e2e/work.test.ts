@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { enqueue, openResults, run, startWorker } from "labelmill";
 import { verifyResults } from "../../src/results/verify.js";
 import { runCli, startCli } from "../support/cli.js";
+import { copyDistinct } from "../support/copies.js";
 import { resnet50ForTests } from "../support/model.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
 import { projectRoot } from "../support/shared-data.js";
@@ -75,7 +76,7 @@ describe("e2e/work", function () {
   it("leaves on SIGTERM within its drain time, with no chunk in its hands, and the next worker takes over at once", async () => {
     const source = join(tempDir(), "many");
     await mkdir(source);
-    for (let i = 0; i < 96; i += 1) await copyFile(join(photos, "rocket.jpg"), join(source, `${i + 100}.jpg`));
+    for (let i = 0; i < 96; i += 1) await copyDistinct(join(photos, "rocket.jpg"), join(source, `${i + 100}.jpg`), i);
     const out = join(tempDir(), "out");
     const { runId } = await enqueue(source, { out, redisUrl: server.url, chunkSize: 48 });
     const queue = server.queueOf(runId);

@@ -22,6 +22,7 @@ describe("library/finished", () => {
       ok: 1,
       failed: 0,
       failuresByCode: {},
+      duplicates: 0,
       seconds: 1,
       imagesPerSecond: 1,
       engines: [],

@@ -18,6 +18,7 @@ const part = (chunk: number, over: Partial<ChunkCount> = {}): ChunkCount => ({
   ok: 7,
   failed: 1,
   failuresByCode: { DECODE_CORRUPT: 1 },
+  duplicates: 3,
   busy: { fetchMs: 1, decodeMs: 2, inferMs: 3 },
   engine: { name: "onnx/cpu", why: "the fastest CPU engine here" },
   ...over,
@@ -65,7 +66,11 @@ describe("shared/run-record", () => {
     const won = await Promise.all(Array.from({ length: 20 }, () => commitChunk(server.redis, run, part(1))));
     assert.equal(won.filter(Boolean).length, 1);
     const record = await requireRun(server.redis, run);
-    assert.deepEqual([record.doneChunks, record.ok, record.failed, record.made], [1, 7, 1, 8]);
+    const { doneChunks, ok, failed, made, duplicates } = record;
+    assert.deepEqual(
+      { doneChunks, ok, failed, made, duplicates },
+      { doneChunks: 1, ok: 7, failed: 1, made: 8, duplicates: 3 },
+    );
     assert.deepEqual(record.failuresByCode, { DECODE_CORRUPT: 1 });
     assert.deepEqual(await countedChunks(server.redis, run.runId, [0, 1, 2]), [false, true, false]);
   });
@@ -73,8 +78,9 @@ describe("shared/run-record", () => {
   it("does not count a found part as made, nor name an engine for it", async () => {
     const run = await newRun(1);
     await commitChunk(server.redis, run, part(0, { engine: null }));
-    const record = await requireRun(server.redis, run);
-    assert.deepEqual([record.ok, record.made, record.engines], [7, 0, []]);
+    const { ok, made, engines, duplicates, failuresByCode, busy } = await requireRun(server.redis, run);
+    assert.deepEqual({ ok, made, engines, duplicates }, { ok: 7, made: 0, engines: [], duplicates: 3 });
+    assert.deepEqual([failuresByCode, busy], [{ DECODE_CORRUPT: 1 }, part(0).busy]);
   });
 
   it("grows by a segment once, and never back", async () => {

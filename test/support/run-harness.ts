@@ -3,6 +3,7 @@
  * test says. For claims about queueing and counting.
  */
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createRunHead, type RunHead } from "../../src/dataset/run-head.js";
 import { openStorage } from "../../src/dataset/storage/open-storage.js";
@@ -17,8 +18,9 @@ import type { Redis } from "../../src/shared/redis.js";
 import type { Prediction } from "../../src/worker/compute/protocol.js";
 import type { ComputeClient } from "../../src/worker/compute-client/client.js";
 import { type Consumer, startConsumer } from "../../src/worker/consumer.js";
-import type { Fetcher } from "../../src/worker/fetch/fetcher.js";
+import type { FetchedBytes, Fetcher } from "../../src/worker/fetch/fetcher.js";
 import { type Outcome, succeeded } from "../../src/worker/outcome.js";
+import { createPredictionWindow } from "../../src/worker/prediction-window.js";
 import { createProcessLimits } from "../../src/worker/process-limits.js";
 import { createRunFinder } from "../../src/worker/run-finder.js";
 import { openRunQueue, type RunQueue } from "../../src/worker/run-queue.js";
@@ -87,6 +89,12 @@ export const somePrediction: Prediction = {
   embedding: new Float32Array(4).fill(0.5),
 };
 
+/** What a fetcher gives of these bytes. */
+export function fetchedAs(text: string): FetchedBytes {
+  const bytes = Buffer.from(text);
+  return { bytes, sha256: createHash("sha256").update(bytes).digest("hex"), etag: null, modifiedAt: null };
+}
+
 /** What one worker's runs share. */
 export function testWorkerContext(redis: Redis, options: ConsumerOptions = {}): WorkerContext {
   const { predict = async () => succeeded(somePrediction), lockMs = 10_000, log = silentLog } = options;
@@ -107,15 +115,13 @@ export function testWorkerContext(redis: Redis, options: ConsumerOptions = {}): 
     times: () => ({ decodeMs: 0, inferMs: 0, batches: 0, images: 0, restarts: 0 }),
     close: async () => {},
   };
-  const itself: Fetcher = {
-    fetch: async (uri: string) =>
-      succeeded({ bytes: Buffer.from(uri), sha256: "a".repeat(64), etag: null, modifiedAt: null }),
-  };
+  const itself: Fetcher = { fetch: async (uri: string) => succeeded(fetchedAs(uri)) };
   const workerId = `w${Math.random().toString(16).slice(2)}`;
   return {
     redis,
     fetcher: options.fetcher ?? itself,
     compute,
+    window: createPredictionWindow(),
     limits: createProcessLimits({ decodeConcurrency: 2, batchSize: 8, children: 1, fetchConcurrency: 128 }, compute),
     labels: ["zero", "one"],
     addRows: () => {},

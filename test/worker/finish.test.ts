@@ -22,6 +22,7 @@ describe("worker/finish", () => {
     ok: 3,
     failed: 1,
     failuresByCode: { FETCH_NOT_FOUND: 1 },
+    duplicates: 2,
     busy: { fetchMs: 5, decodeMs: 30, inferMs: 20 },
     engine: { name: "onnx/cpu", why: "the fastest CPU engine here" },
     ...over,
@@ -38,8 +39,9 @@ describe("worker/finish", () => {
     assert.deepEqual(summaries[0], summaries[1]);
     assert.deepEqual(summaries[0], await readSummary(storage));
     assert.equal((await readRun(server.redis, head.runId))?.state, "completed");
-    const { items, ok, failed, failuresByCode, engines, whyEngines, boundBy } = summaries[0] ?? {};
-    assert.deepEqual({ items, ok, failed, boundBy }, { items: 8, ok: 6, failed: 2, boundBy: "decode" });
+    const { items, ok, failed, failuresByCode, duplicates, engines, whyEngines, boundBy } = summaries[0] ?? {};
+    assert.deepEqual({ items, ok, failed, duplicates }, { items: 8, ok: 6, failed: 2, duplicates: 4 });
+    assert.equal(boundBy, "decode");
     assert.deepEqual([failuresByCode, engines], [{ FETCH_NOT_FOUND: 2 }, ["onnx/cpu"]]);
     assert.deepEqual(whyEngines, { "onnx/cpu": "the fastest CPU engine here" });
   });

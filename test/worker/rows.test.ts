@@ -17,9 +17,11 @@ const labels = ["zero", "one"];
 const item = { index: 7, id: "id7", uri: "/p/7.png", line: 3, extra: { k: "v" } };
 const facts = { byteLength: 99, sha256: "a".repeat(64), etag: "tag", modifiedAt: new Date(0) };
 
+const done = { item, facts, isDuplicate: false };
+
 describe("worker/rows", () => {
   it("fills every column of an item that is ok", () => {
-    const row = toRow(head, labels, { item, facts, prediction: succeeded(somePrediction) });
+    const row = toRow(head, labels, { ...done, prediction: succeeded(somePrediction) });
     assert.deepEqual(row, {
       run_id: head.runId,
       item_index: 7,
@@ -52,7 +54,8 @@ describe("worker/rows", () => {
   });
 
   it("has null, never zero, for what a failed item does not have", () => {
-    const notFetched = { item, facts: null, prediction: failedWith(failure("FETCH_NOT_FOUND", { uri: item.uri })) };
+    const gone = failedWith(failure("FETCH_NOT_FOUND", { uri: item.uri }));
+    const notFetched = { ...done, facts: null, prediction: gone };
     const row = toRow(head, labels, notFetched);
     assert.deepEqual([row.status, row.error_code], ["failed", "FETCH_NOT_FOUND"]);
     assert.match(row.error_message ?? "", /Nothing is at \/p\/7\.png/);
@@ -60,12 +63,18 @@ describe("worker/rows", () => {
     for (const column of [...unknown, "width", "height", "format", "bytes", "sha256", "etag", "modified_at"] as const) {
       assert.equal(row[column], null, column);
     }
-    const notDecoded = { item, facts, prediction: failedWith(failure("DECODE_CORRUPT", { reason: "x" })) };
+    const notDecoded = { ...done, prediction: failedWith(failure("DECODE_CORRUPT", { reason: "x" })) };
     assert.deepEqual([toRow(head, labels, notDecoded).bytes, toRow(head, labels, notDecoded).width], [99, null]);
+  });
+
+  it("is the same for a duplicate", () => {
+    const prediction = succeeded(somePrediction);
+    const duplicate = { ...done, prediction, isDuplicate: true };
+    assert.deepEqual(toRow(head, labels, duplicate), toRow(head, labels, { ...done, prediction }));
   });
 
   it("leaves the embedding out where the run keeps none", () => {
     const without = { ...head, identity: { ...sampleIdentity, embedding: "none" as const } };
-    assert.equal(toRow(without, labels, { item, facts, prediction: succeeded(somePrediction) }).embedding, null);
+    assert.equal(toRow(without, labels, { ...done, prediction: succeeded(somePrediction) }).embedding, null);
   });
 });

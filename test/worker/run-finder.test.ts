@@ -100,7 +100,15 @@ describe("worker/run-finder", () => {
     const bad = await submitRun(server.redis, join(tempDir(), "bad"), { count: 4 });
     // Every chunk is counted by another worker, and something lies in the summary's place.
     const busy = { fetchMs: 0, decodeMs: 0, inferMs: 0 };
-    await commitChunk(server.redis, bad.head, { chunk: 0, ok: 4, failed: 0, failuresByCode: {}, busy, engine: null });
+    await commitChunk(server.redis, bad.head, {
+      chunk: 0,
+      ok: 4,
+      failed: 0,
+      failuresByCode: {},
+      duplicates: 0,
+      busy,
+      engine: null,
+    });
     await mkdir(join(tempDir(), "bad/summary.json"));
     const { reasons, log } = keepReasons();
     const consumer = startTestConsumer(server.redis, { log });

@@ -18,6 +18,7 @@ const counts = {
   ok: 4,
   failed: 0,
   failuresByCode: {},
+  duplicates: 0,
   busy: { fetchMs: 0, decodeMs: 0, inferMs: 0 },
   engine: { name: "other", why: "a test" },
 };

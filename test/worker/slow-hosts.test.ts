@@ -5,6 +5,7 @@ import { startTestRedis, type TestRedis } from "../support/redis.js";
 import {
   assertSound,
   completed,
+  fetchedAs,
   numberedSource,
   somePrediction,
   startTestConsumer,
@@ -31,7 +32,7 @@ describe("worker/slow-hosts", function () {
       if (uri.startsWith("http://dead/")) await dead;
       fetched.push(uri);
       if (fetched.length === 8) answer();
-      return succeeded({ bytes: Buffer.from(uri), sha256: "a".repeat(64), etag: null, modifiedAt: null });
+      return succeeded(fetchedAs(uri));
     };
     // Chunks of two: the first four are of the dead host, which answers when all others have.
     const source = numberedSource(16, (i) => `http://${i < 8 ? "dead" : "live"}/${i}`);
@@ -49,7 +50,7 @@ describe("worker/slow-hosts", function () {
     const fetch = async (uri: string) => {
       fetched += 1;
       while (isBusy && uri.endsWith("/0")) await sleep(5);
-      return succeeded({ bytes: Buffer.from(uri), sha256: "a".repeat(64), etag: null, modifiedAt: null });
+      return succeeded(fetchedAs(uri));
     };
     const predict = async () => {
       while (isBusy) await sleep(5);
