@@ -133,7 +133,7 @@ async function runToTheEnd(active: ActiveRun): Promise<Summary> {
   const { redis } = active.redis;
   const stop = new AbortController();
   const signal = AbortSignal.any([context.signal, stop.signal]);
-  const registering = outages.outlast(() => registerRun({ head, storage, redis }), signal);
+  const registering = registerAsWished(active, signal);
   await Promise.race([registering, interruption(context.signal)]);
   const producer = enqueueRun({ head, storage, redis, source: submission.source, outages, signal });
   producer.catch(() => {});
@@ -158,6 +158,17 @@ async function runToTheEnd(active: ActiveRun): Promise<Summary> {
     // Where Redis is silent it would never settle; the connection is closed next, which ends it.
     await Promise.race([producer.catch(() => {}), sleep(settleWithinMs, undefined, { ref: false })]);
   }
+}
+
+/** Registers the run. What a user told a run with a private server to be does not end with that server. */
+async function registerAsWished({ context, storage, head, redis, outages }: ActiveRun, signal: AbortSignal) {
+  const policy = policyOf(context.options);
+  const run = { head, storage, redis: redis.redis, policy };
+  const registered = await outages.outlast(() => registerRun(run), signal);
+  if (registered === "reopened" || redis.wish === "cancelled") context.log.warn(reopenedMessage, { runId: head.runId });
+  if (redis.wish === "cancelled") await redis.fulfil();
+  if (redis.wish === "paused" && registered === "created")
+    await outages.outlast(() => controlRun(redis.redis, head, "pause"), signal);
 }
 
 function startOwnWorker({ context, submission, head, redis, outages, web }: ActiveRun): Promise<Worker> {

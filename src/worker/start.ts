@@ -23,6 +23,7 @@ import { loadLabels, resolveModel } from "./model/known-models.js";
 import { createProcessLimits } from "./process-limits.js";
 import { createRunFinder } from "./run-finder.js";
 import { openRunQueue } from "./run-queue.js";
+import { createRunReports } from "./run-reports.js";
 
 export interface WorkerSettings {
   readonly redis: Redis;
@@ -72,6 +73,7 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
     onlyRun,
     model,
     allowRoots,
+    reports: createRunReports(redis, workerId),
     log,
     context: {
       redis,

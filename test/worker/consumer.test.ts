@@ -18,8 +18,7 @@ import {
   startTestConsumer,
   submitRun,
   type TestRun,
-  testOutages,
-} from "../support/run-harness.js";
+  testOutages, testPolicy } from "../support/run-harness.js";
 import { useTempDir } from "../support/temp-dir.js";
 
 const execute = promisify(execFile);
@@ -65,7 +64,7 @@ describe("worker/consumer", () => {
     const written = (await stat(part)).mtimeMs;
     await server.redis.flushall();
     const { head, storage, source } = run;
-    await registerRun({ head, storage, redis: server.redis });
+    await registerRun({ head, storage, redis: server.redis, policy: testPolicy });
     await enqueueRun({
       head,
       storage,

@@ -18,8 +18,7 @@ import {
   startTestConsumer,
   submitRun,
   type TestRun,
-  testOutages,
-} from "../support/run-harness.js";
+  testOutages, testPolicy } from "../support/run-harness.js";
 import { useTempDir } from "../support/temp-dir.js";
 
 const never = () => new AbortController().signal;
@@ -108,7 +107,7 @@ describe("worker/redis-refusals", () => {
       const storage = openStorage(tempDir());
       const { head } = await createRunHead(storage, { ...sampleIdentity, sources: ["/i"], chunkSize: 4 });
       const run = { head, storage, redis: server.redis };
-      await registerRun(run);
+      await registerRun({ ...run, policy: testPolicy });
       await reachLimit();
       let isDone = false;
       const enqueuing = enqueueRun({ ...run, source: numberedSource(100), outages: testOutages, signal: never() });
@@ -239,7 +238,7 @@ describe("worker/redis-refusals", () => {
       const storage = openStorage(tempDir());
       const { head } = await createRunHead(storage, { ...sampleIdentity, sources: ["/i"], chunkSize: 4 });
       const run = { head, storage, redis: server.redis };
-      await registerRun(run);
+      await registerRun({ ...run, policy: testPolicy });
       await keepBusy(300);
       const { chunks } = await enqueueRun({
         ...run,
