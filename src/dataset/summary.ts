@@ -11,7 +11,7 @@ export interface Summary {
   readonly ok: number;
   readonly failed: number;
   readonly failuresByCode: Readonly<Record<string, number>>;
-  /** From the making of the run's record to the last part's count: includes loading the model. */
+  /** From the making of the run's record to the last part's count: includes loading the model, and no time that it was paused. */
   readonly seconds: number;
   readonly imagesPerSecond: number;
   /** What really ran, for example `onnx/cpu`. */

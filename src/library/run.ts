@@ -10,9 +10,9 @@ import { openRunStorage } from "../dataset/run-storage.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import { readSummary, type Summary } from "../dataset/summary.js";
-import { enqueueRun, registerRun, requeueLostChunks } from "../producer/enqueue.js";
+import { enqueueRun, requeueLostChunks } from "../producer/enqueue.js";
 import type { Submission } from "../producer/submission.js";
-import { isCode } from "../shared/errors.js";
+import { isCode, LabelmillError } from "../shared/errors.js";
 import { createOutages, type Outages } from "../shared/outages.js";
 import { type RunRecord, requireRun } from "../shared/run-record.js";
 import type { WebAccess } from "../worker/fetch/open-fetcher.js";
@@ -23,6 +23,7 @@ import { type CallContext, type CallOptions, interruption, resolveCall } from ".
 import { ensureModel } from "./ensure-model.js";
 import { findFinished } from "./finished.js";
 import { openCall, requireItemsOnce } from "./open-call.js";
+import { createPauseNotice, registerAsWished } from "./register.js";
 import { prepareRedis, type RunRedis } from "./run-redis.js";
 import { readWebAccess } from "./web-access.js";
 
@@ -133,7 +134,7 @@ async function runToTheEnd(active: ActiveRun): Promise<Summary> {
   const { redis } = active.redis;
   const stop = new AbortController();
   const signal = AbortSignal.any([context.signal, stop.signal]);
-  const registering = registerAsWished(active, signal);
+  const registering = registerAsWished({ ...context, head, storage, outages, redis: active.redis }, signal);
   await Promise.race([registering, interruption(context.signal)]);
   const producer = enqueueRun({ head, storage, redis, source: submission.source, outages, signal });
   producer.catch(() => {});
@@ -160,17 +161,6 @@ async function runToTheEnd(active: ActiveRun): Promise<Summary> {
   }
 }
 
-/** Registers the run. What a user told a run with a private server to be does not end with that server. */
-async function registerAsWished({ context, storage, head, redis, outages }: ActiveRun, signal: AbortSignal) {
-  const policy = policyOf(context.options);
-  const run = { head, storage, redis: redis.redis, policy };
-  const registered = await outages.outlast(() => registerRun(run), signal);
-  if (registered === "reopened" || redis.wish === "cancelled") context.log.warn(reopenedMessage, { runId: head.runId });
-  if (redis.wish === "cancelled") await redis.fulfil();
-  if (redis.wish === "paused" && registered === "created")
-    await outages.outlast(() => controlRun(redis.redis, head, "pause"), signal);
-}
-
 function startOwnWorker({ context, submission, head, redis, outages, web }: ActiveRun): Promise<Worker> {
   const { options, places, log } = context;
   const allowRoots = [...options.allowRoot.map((root) => resolve(places.cwd, root)), ...submission.source.roots];
@@ -178,7 +168,7 @@ function startOwnWorker({ context, submission, head, redis, outages, web }: Acti
   return startWorker({ redis: redis.redis, options, host: places, ...own });
 }
 
-/** Reports progress until the run is over, and queues lost chunks again. */
+/** Reports progress until the run is over, and queues lost chunks again. Throws RUN_CANCELLED. */
 async function watch(
   active: ActiveRun,
   worker: Worker,
@@ -189,6 +179,7 @@ async function watch(
   const { redis } = active.redis;
   let isSealed = false;
   let repairAtMs = Date.now() + repairEveryMs;
+  const noticePause = createPauseNotice(context.log, head.runId);
   producer.then(
     ({ leftOut }) => {
       isSealed = true;
@@ -199,6 +190,8 @@ async function watch(
   );
   while (true) {
     const record = await outages.outlast(() => requireRun(redis, head), signal);
+    if (record.state === "cancelled") throw new LabelmillError("RUN_CANCELLED", { runId: head.runId });
+    noticePause(record.state);
     active.onProgress(progressOf(record, isSealed, worker.rowsInHand()));
     const summary = await outages.outlast(() => finishRun(record, { redis, head, storage }), signal);
     if (summary !== null) return summary;

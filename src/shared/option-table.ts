@@ -15,7 +15,16 @@ import { sourceOptionTable } from "./source-option-table.js";
 
 const producing: readonly CommandName[] = ["run", "enqueue"];
 const working: readonly CommandName[] = ["run", "work"];
-const everywhere: readonly CommandName[] = ["run", "enqueue", "work", "models", "models verify", "doctor", "results", "runs"];
+const everywhere: readonly CommandName[] = [
+  "run",
+  "enqueue",
+  "work",
+  "models",
+  "models verify",
+  "doctor",
+  "results",
+  "runs",
+];
 
 export const optionTable = {
   out: option<string | null>({
@@ -105,7 +114,15 @@ export const optionTable = {
     commands: producing,
     description: "workers take chunks of the run with the highest first; runs of the same priority share them evenly",
     expected: "an integer from -100 to 100",
-    schema: z.union([z.number(), z.string().regex(/^-?\d+$/).transform(Number)]).pipe(z.int().min(-100).max(100)),
+    schema: z
+      .union([
+        z.number(),
+        z
+          .string()
+          .regex(/^-?\d+$/)
+          .transform(Number),
+      ])
+      .pipe(z.int().min(-100).max(100)),
     default: 0,
   }),
   keep: option<string>({

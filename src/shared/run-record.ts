@@ -212,6 +212,11 @@ export async function readRun(redis: Redis, runId: string): Promise<RunRecord | 
   };
 }
 
+/** Nothing is done for the run any more unless it is submitted again. */
+export function hasEnded({ state }: RunRecord): boolean {
+  return state === "completed" || state === "cancelled";
+}
+
 /** Reads the record of `run`. Throws RUN_RECORD_LOST where it is gone or of another epoch. */
 export async function requireRun(redis: Redis, run: RunKey): Promise<RunRecord> {
   const record = await readRun(redis, run.runId);

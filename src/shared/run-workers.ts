@@ -43,7 +43,11 @@ export async function readWorkers(redis: Redis, runId: string): Promise<WorkerRe
   const reports = entries.map(([worker, text]) => {
     const space = text.indexOf(" ");
     const { refusal } = entrySchema.parse(JSON.parse(text.slice(space + 1)));
-    return { worker, refusal, secondsAgo: Math.max(0, Math.round(Number(seconds) - Number(text.slice(0, space)) / 1000)) };
+    return {
+      worker,
+      refusal,
+      secondsAgo: Math.max(0, Math.round(Number(seconds) - Number(text.slice(0, space)) / 1000)),
+    };
   });
   return reports
     .filter(({ secondsAgo }) => secondsAgo * 1000 <= reportCountsMs)

@@ -10,7 +10,7 @@ import { isCode, LabelmillError } from "../shared/errors.js";
 import type { Log } from "../shared/log.js";
 import { isStorageTrouble } from "../shared/outages.js";
 import { leaveActiveRuns, listActiveRuns } from "../shared/run-index.js";
-import { type RunRecord, readRun } from "../shared/run-record.js";
+import { hasEnded, type RunRecord, readRun } from "../shared/run-record.js";
 import type { ServedRun } from "./consumer.js";
 import { finishRun } from "./finish.js";
 import type { ModelDescription } from "./model/describe-model.js";
@@ -60,6 +60,11 @@ export function createRunFinder(settings: RunFinderSettings): () => Promise<Serv
     log.debug("serving run", { runId, out: record.out });
   };
 
+  /** Whoever ended the run may have died before it took it off the list. */
+  const unlist = async ({ runId, keepMs }: RunRecord): Promise<void> => {
+    if (onlyRun === null) await leaveActiveRuns(context.redis, runId, keepMs);
+  };
+
   const visit = async (runId: string): Promise<void> => {
     if (refusals.isResting(runId)) return;
     const record = await readRun(context.redis, runId);
@@ -67,14 +72,9 @@ export function createRunFinder(settings: RunFinderSettings): () => Promise<Serv
     const isLost = record === null || (known !== undefined && known.head.epoch !== record.epoch);
     if (isLost && onlyRun !== null)
       throw new LabelmillError("RUN_RECORD_LOST", { runId, reason: "there is no record" });
-    if (isLost || record.state === "completed" || record.state === "cancelled") {
+    if (isLost || record.state === "paused" || hasEnded(record)) {
       open.delete(runId);
-      // Whoever ended it may have died before it took the run off the list.
-      if (record !== null && onlyRun === null) await leaveActiveRuns(context.redis, runId, record.keepMs);
-      return;
-    }
-    if (record.state === "paused") {
-      open.delete(runId);
+      if (record !== null && hasEnded(record)) await unlist(record);
       return;
     }
     if (known !== undefined) {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { listActiveRuns } from "../../src/shared/run-index.js";
 import {
   type ChunkCount,
   commitChunk,
@@ -10,9 +11,8 @@ import {
   requireRun,
   sealRun,
 } from "../../src/shared/run-record.js";
-import { listActiveRuns } from "../../src/shared/run-index.js";
-import { testPolicy } from "../support/run-harness.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
+import { testPolicy } from "../support/run-harness.js";
 
 const part = (chunk: number, over: Partial<ChunkCount> = {}): ChunkCount => ({
   chunk,

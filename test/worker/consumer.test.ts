@@ -18,7 +18,9 @@ import {
   startTestConsumer,
   submitRun,
   type TestRun,
-  testOutages, testPolicy } from "../support/run-harness.js";
+  testOutages,
+  testPolicy,
+} from "../support/run-harness.js";
 import { useTempDir } from "../support/temp-dir.js";
 
 const execute = promisify(execFile);
