@@ -9,14 +9,15 @@ import type { Storage } from "../dataset/storage/storage.js";
 import { isCode, LabelmillError } from "../shared/errors.js";
 import type { Log } from "../shared/log.js";
 import { isStorageTrouble } from "../shared/outages.js";
+import type { Redis } from "../shared/redis.js";
 import { leaveActiveRuns, listActiveRuns } from "../shared/run-index.js";
 import { hasEnded, type RunRecord, readRun } from "../shared/run-record.js";
-import type { ServedRun } from "./consumer.js";
 import { finishRun } from "./finish.js";
 import type { ModelDescription } from "./model/describe-model.js";
 import { createRefusals, Refusal } from "./refusals.js";
 import type { RunReports } from "./run-reports.js";
 import { openRunDataset, openServedRun, type WorkerContext } from "./served-run.js";
+import type { ServedRun } from "./serving.js";
 
 export interface RunFinderSettings {
   readonly context: WorkerContext;
@@ -34,7 +35,7 @@ interface OpenRun {
   readonly head: RunHead;
   readonly storage: Storage;
   /** As the record said last: it may change when the run is submitted again. */
-  priority: number;
+  readonly standing: { priority: number };
 }
 
 /** How long a run is left alone whose dataset failed in the middle of the work, and was not back in time. */
@@ -51,18 +52,11 @@ export function createRunFinder(settings: RunFinderSettings): () => Promise<Serv
     const dataset = await openRunDataset(record);
     const refusal = refusalOf(dataset.head, settings);
     if (refusal !== null) throw refusal;
-    const served = await openServedRun(dataset, context, {
-      priority: () => open.get(runId)?.priority ?? 0,
-      leave: (error) => rest(runId, error),
-    });
-    open.set(runId, { ...dataset, served, priority: record.priority });
+    const standing = { priority: record.priority };
+    const own = { priority: () => standing.priority, leave: (error: unknown) => rest(runId, error) };
+    open.set(runId, { ...dataset, standing, served: await openServedRun(dataset, context, own) });
     refusals.forget(runId);
     log.debug("serving run", { runId, out: record.out });
-  };
-
-  /** Whoever ended the run may have died before it took it off the list. */
-  const unlist = async ({ runId, keepMs }: RunRecord): Promise<void> => {
-    if (onlyRun === null) await leaveActiveRuns(context.redis, runId, keepMs);
   };
 
   const visit = async (runId: string): Promise<void> => {
@@ -74,11 +68,11 @@ export function createRunFinder(settings: RunFinderSettings): () => Promise<Serv
       throw new LabelmillError("RUN_RECORD_LOST", { runId, reason: "there is no record" });
     if (isLost || record.state === "paused" || hasEnded(record)) {
       open.delete(runId);
-      if (record !== null && hasEnded(record)) await unlist(record);
+      if (onlyRun === null && record !== null) await unlistEnded(context.redis, record);
       return;
     }
     if (known !== undefined) {
-      known.priority = record.priority;
+      known.standing.priority = record.priority;
       if ((await finishRun(record, { ...known, redis: context.redis })) !== null) open.delete(runId);
       return;
     }
@@ -102,13 +96,14 @@ export function createRunFinder(settings: RunFinderSettings): () => Promise<Serv
         refusals.add(runId, error);
       });
     }
-    reports.forgetAllBut(listed);
-    for (const runId of listed) {
-      const refusal = open.has(runId) ? null : refusals.shownOf(runId);
-      if (refusal !== undefined) await reports.note(runId, refusal);
-    }
+    await reports.note(listed, (runId) => (open.has(runId) ? null : refusals.shownOf(runId)));
     return [...open.values()].map(({ served }) => served);
   };
+}
+
+/** Whoever ended a run may have died before it took it off the list. */
+async function unlistEnded(redis: Redis, record: RunRecord): Promise<void> {
+  if (hasEnded(record)) await leaveActiveRuns(redis, record.runId, record.keepMs);
 }
 
 /** Whether the error is a run's own: of its dataset, or its record. */

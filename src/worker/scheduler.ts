@@ -3,8 +3,8 @@
  * in items, so that equal runs share it evenly however large their chunks are. Each worker decides for itself; shares that
  * are even in every process are even in all. It knows no locks and no work: that is the consumer, which calls it.
  */
-import type { ServedRun } from "./consumer.js";
 import type { TakenChunk } from "./run-queue.js";
+import type { ServedRun } from "./serving.js";
 
 export interface NextChunk {
   readonly run: ServedRun;

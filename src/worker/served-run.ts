@@ -11,11 +11,11 @@ import type { Storage } from "../dataset/storage/storage.js";
 import type { ChunkRef } from "../shared/job.js";
 import type { Redis } from "../shared/redis.js";
 import { commitChunk, countedChunks, type RunRecord, requireRun } from "../shared/run-record.js";
-import type { ChunkTurn, ServedRun } from "./consumer.js";
 import { finishRun } from "./finish.js";
 import { runChunk } from "./pipeline.js";
 import type { RunQueue } from "./run-queue.js";
 import { createSegmentCache } from "./segment-cache.js";
+import type { ChunkTurn, ServedRun } from "./serving.js";
 import { createStages, type StageContext } from "./stages.js";
 
 /** What every run of a worker shares. */

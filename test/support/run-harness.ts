@@ -52,6 +52,8 @@ export interface SubmitOptions {
   readonly chunkSize?: number;
   readonly source?: Source;
   readonly priority?: number;
+  /** What the identity says. */
+  readonly sources?: readonly string[];
 }
 
 export const testPolicy: RunPolicy = { priority: 0, keepMs: 3_600_000 };
@@ -60,10 +62,10 @@ export const testPolicy: RunPolicy = { priority: 0, keepMs: 3_600_000 };
 export async function submitRun(
   redis: Redis,
   out: string,
-  { count = 12, chunkSize = 4, source = numberedSource(count), priority = 0 }: SubmitOptions = {},
+  { count = 12, chunkSize = 4, source = numberedSource(count), priority = 0, sources = ["/i"] }: SubmitOptions = {},
 ): Promise<TestRun> {
   const storage = openStorage(out);
-  const { head } = await createRunHead(storage, { ...sampleIdentity, sources: ["/i"], chunkSize });
+  const { head } = await createRunHead(storage, { ...sampleIdentity, sources, chunkSize });
   await registerRun({ head, storage, redis, policy: { ...testPolicy, priority } });
   await enqueueRun({ head, storage, redis, source, outages: testOutages, signal: new AbortController().signal });
   return { head, storage, source };
