@@ -9,6 +9,7 @@ import { registerEnqueue } from "./enqueue.js";
 import { registerModels } from "./models.js";
 import { registerResults } from "./results.js";
 import { registerRun } from "./run.js";
+import { registerRuns } from "./runs.js";
 import { registerWork } from "./work.js";
 
 const usageError = 2;
@@ -18,7 +19,16 @@ const program = new Command("labelmill")
   .version(version)
   .showSuggestionAfterError()
   .exitOverride();
-for (const register of [registerRun, registerEnqueue, registerWork, registerModels, registerResults, registerDoctor]) {
+const commands = [
+  registerRun,
+  registerEnqueue,
+  registerWork,
+  registerRuns,
+  registerModels,
+  registerResults,
+  registerDoctor,
+];
+for (const register of commands) {
   register(program);
 }
 

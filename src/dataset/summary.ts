@@ -16,7 +16,7 @@ export interface Summary {
    * saved. 0 where another version wrote it.
    */
   readonly duplicates: number;
-  /** From the making of the run's record to the last part's count: includes loading the model. */
+  /** From the making of the run's record to the last part's count: includes loading the model, and no time that it was paused. */
   readonly seconds: number;
   readonly imagesPerSecond: number;
   /** What really ran, for example `onnx/cpu`. */

@@ -1,14 +1,18 @@
 import type { Sealed } from "../dataset/items.js";
-import { createRunHead } from "../dataset/run-head.js";
+import { createRunHead, type RunHead } from "../dataset/run-head.js";
 import { openRunStorage } from "../dataset/run-storage.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
-import { type EnqueueContext, enqueueRun, registerRun } from "../producer/enqueue.js";
+import type { Storage } from "../dataset/storage/storage.js";
+import { enqueueRun } from "../producer/enqueue.js";
+import type { Source } from "../producer/source/source.js";
 import { createOutages } from "../shared/outages.js";
+import { requireRun } from "../shared/run-record.js";
 import { describeModel } from "../worker/model/describe-model.js";
 import { type CallContext, type CallOptions, interruption, resolveCall } from "./context.js";
 import { findFinished } from "./finished.js";
 import { openCall, requireItemsOnce } from "./open-call.js";
-import { requireRedis } from "./run-redis.js";
+import { createPauseNotice, registerAsWished } from "./register.js";
+import { type RunRedis, requireRedis } from "./run-redis.js";
 import { readStoreAccess } from "./web-access.js";
 
 export interface EnqueueOptions extends CallOptions {
@@ -63,7 +67,7 @@ async function enqueueIn(
     };
   }
   await requireItemsOnce(context, submission, place, sources.join(", "));
-  const { redis, close } = await requireRedis(context);
+  const redis = await requireRedis(context);
   try {
     const { head } = await createRunHead(place, identity);
     const storage = openRunStorage(place, head);
@@ -72,15 +76,23 @@ async function enqueueIn(
     const { items, chunks, leftOut } = await Promise.race([producing, interruption(context.signal)]);
     return { runId: head.runId, out: storage.location, items, chunks, leftOut, wasComplete: false };
   } finally {
-    await close({ discard: false });
+    await redis.close({ discard: false });
   }
 }
 
-async function produce(
-  { options, log, signal }: CallContext,
-  run: Pick<EnqueueContext, "head" | "storage" | "redis" | "source" | "onPinned">,
-): Promise<Sealed> {
+interface Producing {
+  readonly head: RunHead;
+  readonly storage: Storage;
+  readonly redis: RunRedis;
+  readonly source: Source;
+  readonly onPinned: NonNullable<EnqueueOptions["onPinned"]>;
+}
+
+async function produce({ options, log, signal }: CallContext, { redis, ...run }: Producing): Promise<Sealed> {
   const outages = createOutages({ storageTimeoutMs: options.outageTimeoutMs, log });
-  await outages.outlast(() => registerRun(run), signal);
-  return enqueueRun({ ...run, outages, signal });
+  await registerAsWished({ options, log, redis, outages, ...run }, signal);
+  const sealed = await enqueueRun({ ...run, redis: redis.redis, outages, signal });
+  const record = await outages.outlast(() => requireRun(redis.redis, run.head), signal);
+  createPauseNotice(log, run.head.runId)(record.state);
+  return sealed;
 }

@@ -13,4 +13,16 @@ export type { CallOptions } from "./context.js";
 export { type EnqueueOptions, type EnqueueResult, enqueue } from "./enqueue.js";
 export { quantize } from "./quantize.js";
 export { type RunOptions, type RunProgress, type RunResult, type RunStart, run } from "./run.js";
+export type { RunReport, RunStatus } from "./run-status.js";
+export {
+  cancelRun,
+  listRuns,
+  pauseRun,
+  type RunControl,
+  type RunsOptions,
+  removeRun,
+  resumeRun,
+  showRun,
+  watchRun,
+} from "./runs.js";
 export { startWorker } from "./work.js";

@@ -1,7 +1,9 @@
+import { join } from "node:path";
 import { LabelmillError } from "../shared/errors.js";
 import type { Log } from "../shared/log.js";
 import { findServer, openPrivateRedis } from "../shared/private-redis.js";
 import { closeRedis, logAbsence, openRedis, type Redis } from "../shared/redis.js";
+import { type RunWish, readWish, writeWish } from "../shared/server-registry.js";
 import type { CallContext } from "./context.js";
 
 /** The Redis of one command. */
@@ -9,6 +11,9 @@ export interface RunRedis {
   readonly redis: Redis;
   /** Rejects if a private server ends by itself. Never resolves. */
   readonly lost: Promise<never>;
+  /** What a user told the run to be when an earlier command had it, whose private server is gone. */
+  readonly wish: RunWish | null;
+  forgetWish(): Promise<void>;
   /** `discard` removes what a private server kept. */
   close(options: { discard: boolean }): Promise<void>;
 }
@@ -28,9 +33,11 @@ export async function prepareRedis(
   }
   await findServer(places.searchPath);
   return async (run) => {
+    const dataDir = join(places.stateDir, run.runId);
+    const wish = await readWish(dataDir);
     const server = await openPrivateRedis({ ...run, ...places });
     logAbsence(server.redis, log);
-    return server;
+    return { ...server, wish, forgetWish: () => writeWish(dataDir, null) };
   };
 }
 
@@ -48,5 +55,11 @@ export async function requireRedis({ options, log }: CallContext): Promise<RunRe
 async function openGivenRedis(url: string, log: Log): Promise<RunRedis> {
   const redis = await openRedis(url);
   logAbsence(redis, log);
-  return { redis, lost: new Promise(() => {}), close: async () => closeRedis(redis) };
+  return {
+    redis,
+    lost: new Promise(() => {}),
+    wish: null,
+    forgetWish: async () => {},
+    close: async () => closeRedis(redis),
+  };
 }

@@ -10,9 +10,9 @@ import { openRunStorage } from "../dataset/run-storage.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import { readSummary, type Summary } from "../dataset/summary.js";
-import { enqueueRun, registerRun, requeueLostChunks } from "../producer/enqueue.js";
+import { enqueueRun, requeueLostChunks } from "../producer/enqueue.js";
 import type { Submission } from "../producer/submission.js";
-import { isCode } from "../shared/errors.js";
+import { isCode, LabelmillError } from "../shared/errors.js";
 import { createOutages, type Outages } from "../shared/outages.js";
 import { type RunRecord, requireRun } from "../shared/run-record.js";
 import type { WebAccess } from "../worker/fetch/open-fetcher.js";
@@ -23,6 +23,7 @@ import { type CallContext, type CallOptions, interruption, resolveCall } from ".
 import { ensureModel } from "./ensure-model.js";
 import { findFinished } from "./finished.js";
 import { openCall, requireItemsOnce } from "./open-call.js";
+import { createPauseNotice, registerAsWished } from "./register.js";
 import { prepareRedis, type RunRedis } from "./run-redis.js";
 import { readWebAccess } from "./web-access.js";
 
@@ -133,7 +134,7 @@ async function runToTheEnd(active: ActiveRun): Promise<Summary> {
   const { redis } = active.redis;
   const stop = new AbortController();
   const signal = AbortSignal.any([context.signal, stop.signal]);
-  const registering = outages.outlast(() => registerRun({ head, storage, redis }), signal);
+  const registering = registerAsWished({ ...context, head, storage, outages, redis: active.redis }, signal);
   await Promise.race([registering, interruption(context.signal)]);
   const producer = enqueueRun({ head, storage, redis, source: submission.source, outages, signal });
   producer.catch(() => {});
@@ -167,7 +168,7 @@ function startOwnWorker({ context, submission, head, redis, outages, web }: Acti
   return startWorker({ redis: redis.redis, options, host: places, ...own });
 }
 
-/** Reports progress until the run is over, and queues lost chunks again. */
+/** Reports progress until the run is over, and queues lost chunks again. Throws RUN_CANCELLED. */
 async function watch(
   active: ActiveRun,
   worker: Worker,
@@ -178,6 +179,7 @@ async function watch(
   const { redis } = active.redis;
   let isSealed = false;
   let repairAtMs = Date.now() + repairEveryMs;
+  const noticePause = createPauseNotice(context.log, head.runId);
   producer.then(
     ({ leftOut }) => {
       isSealed = true;
@@ -188,6 +190,8 @@ async function watch(
   );
   while (true) {
     const record = await outages.outlast(() => requireRun(redis, head), signal);
+    if (record.state === "cancelled") throw new LabelmillError("RUN_CANCELLED", { runId: head.runId });
+    noticePause(record.state);
     active.onProgress(progressOf(record, isSealed, worker.rowsInHand()));
     const summary = await outages.outlast(() => finishRun(record, { redis, head, storage }), signal);
     if (summary !== null) return summary;

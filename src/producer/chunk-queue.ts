@@ -22,11 +22,22 @@ export async function queueChunks(
 }
 
 /** Whether no chunk is waiting, delayed or in a worker's hands. */
-export function isQueueEmpty(redis: Redis, runId: string): Promise<boolean> {
+export async function isQueueEmpty(redis: Redis, runId: string): Promise<boolean> {
+  const { waiting, inHand } = await countQueued(redis, runId);
+  return waiting + inHand === 0;
+}
+
+/** Chunks in the queue: those that wait, paused or not, and those in workers' hands. */
+export function countQueued(redis: Redis, runId: string): Promise<{ waiting: number; inHand: number }> {
   return withQueue(redis, runId, async (queue) => {
-    const counts = await queue.getJobCounts("wait", "active", "delayed", "prioritized");
-    return Object.values(counts).every((n) => n === 0);
+    const { active = 0, ...others } = await queue.getJobCounts("wait", "active", "delayed", "prioritized");
+    return { waiting: Object.values(others).reduce((sum, n) => sum + n, 0), inHand: active };
   });
+}
+
+/** Removes the queue with all that is in it, also what workers have in hand; they find their locks gone. Idempotent. */
+export async function dropQueue(redis: Redis, runId: string): Promise<void> {
+  await withQueue(redis, runId, (queue) => queue.obliterate({ force: true }));
 }
 
 /** Opens the queue for one action only: one whose first words with Redis fail stays broken. */
@@ -34,6 +45,8 @@ async function withQueue<T>(redis: Redis, runId: string, action: (queue: Queue<C
   const queue = new Queue<ChunkRef>(queueName, {
     connection: redis,
     prefix: runPrefix(runId),
+    // Else looking at the queue of a run that has ended would make a key of it that nothing removes.
+    skipMetasUpdate: true,
     // What is done stands in the dataset and in the run record; the queue holds only what is not.
     defaultJobOptions: { removeOnComplete: true, removeOnFail: true },
   });

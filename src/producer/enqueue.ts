@@ -15,12 +15,12 @@ import {
 import type { RunHead } from "../dataset/run-head.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import { readSummary } from "../dataset/summary.js";
-import { LabelmillError } from "../shared/errors.js";
+import { isCode, LabelmillError } from "../shared/errors.js";
 import type { Outages } from "../shared/outages.js";
 import type { Redis } from "../shared/redis.js";
-import { countedChunks, createRun, forgetRun, growRun, readRun, sealRun } from "../shared/run-record.js";
+import { countedChunks, createRun, growRun, type RunPolicy, readRun, sealRun } from "../shared/run-record.js";
 import { cutSegments, type ListPosition, positionAfter } from "./chunk.js";
-import { isQueueEmpty, queueChunks } from "./chunk-queue.js";
+import { dropQueue, isQueueEmpty, queueChunks } from "./chunk-queue.js";
 import { createSeenUris, type SeenUris } from "./seen-uris.js";
 import type { Source, SourceItem } from "./source/source.js";
 import { vetItems } from "./vet-item.js";
@@ -39,30 +39,39 @@ export interface EnqueueContext {
 type Counts = Readonly<Record<string, number>>;
 
 /**
- * Makes the run's record, so that workers may serve it; nothing happens where it is there. Throws RUN_RECORD_LOST. The
- * summary is written before the record says `completed`: without one, the dataset was changed since, and the record is of
- * rows that may be gone. Then it is made anew, and every chunk is looked at again.
+ * Makes the run's record, so that workers may serve it, or finds it; either way with this policy. `reopened`: the run had
+ * been cancelled, and is taken up again where it was. Throws RUN_RECORD_LOST. The summary is written before the record says
+ * `completed`: without one, the dataset was changed since, and the record is of rows that may be gone. Then it is made
+ * anew, and every chunk is looked at again.
  */
 export async function registerRun({
   head,
   storage,
   redis,
-}: Pick<EnqueueContext, "head" | "storage" | "redis">): Promise<void> {
+  policy,
+}: Pick<EnqueueContext, "head" | "storage" | "redis"> & { readonly policy: RunPolicy }): Promise<
+  "created" | "found" | "reopened"
+> {
   const record = await readRun(redis, head.runId);
   const isStale = record?.state === "completed" && record.epoch === head.epoch && (await readSummary(storage)) === null;
-  if (isStale) await forgetRun(redis, head.runId);
-  await createRun(redis, { ...head, out: storage.location });
+  return createRun(redis, { ...head, ...policy, out: storage.location, isStale });
 }
 
 /**
- * Pins and queues the whole source of a registered run. Returns the sealed list's totals. Throws RUN_INTERRUPTED where
- * `signal` aborts.
+ * Pins and queues the whole source of a registered run, paused or not. Returns the sealed list's totals. Throws
+ * RUN_INTERRUPTED where `signal` aborts, and RUN_CANCELLED, with nothing left in the queue.
  */
 export async function enqueueRun(context: EnqueueContext): Promise<Sealed> {
   const { head, redis, outages, signal } = context;
-  const sealed = await pinAll(context);
-  await outages.outlast(() => sealRun(redis, head), signal);
-  return sealed;
+  try {
+    const sealed = await pinAll(context);
+    await outages.outlast(() => sealRun(redis, head), signal);
+    return sealed;
+  } catch (error) {
+    // What was queued since the cancel removed the queue.
+    if (isCode(error, "RUN_CANCELLED")) await dropQueue(redis, head.runId);
+    throw error;
+  }
 }
 
 /**

@@ -4,6 +4,7 @@
  * An item's failure is a value (`Failure`) until it is a row; a `LabelmillError` is thrown for infrastructure and usage
  * only. `docs/errors.md` is compared with this table, both ways, by a test.
  */
+import { controlErrors } from "./control-errors.js";
 import { type ErrorSpec, failed, item, usage } from "./error-spec.js";
 import { fetchErrors } from "./fetch-errors.js";
 
@@ -119,6 +120,7 @@ export const errorTable = {
     "Refused job {job} of run {runId}: {reason}",
     "A job in the queue is not one that the producer of this run wrote.",
   ),
+  ...controlErrors,
   RUN_INTERRUPTED: {
     scope: "run",
     template: "Interrupted; repeat the same command to go on",

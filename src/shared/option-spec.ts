@@ -4,7 +4,7 @@
 import { z } from "zod";
 
 export type OptionClass = "identity" | "policy" | "execution";
-export type CommandName = "run" | "enqueue" | "work" | "models" | "models verify" | "doctor" | "results";
+export type CommandName = "run" | "enqueue" | "work" | "models" | "models verify" | "doctor" | "results" | "runs";
 
 export interface OptionSpec<T = unknown> {
   /** As a flag is written, without a value for booleans: `--chunk-size <n>`. */
@@ -44,3 +44,15 @@ export const gpuNumbers = z
   .preprocess((value) => (typeof value === "string" ? value.split(",") : value), z.array(integer(0, 1023)).min(1))
   .refine((numbers) => new Set(numbers).size === numbers.length);
 export const text = z.string().min(1);
+/** A length of time as `90s`, `30m`, `12h` or `7d`, of a minute at least. */
+export const duration = z
+  .string()
+  .regex(/^[1-9]\d{0,8}[smhd]$/)
+  .refine((value) => durationMs(value) >= 60_000 && durationMs(value) <= 3_650 * 86_400_000);
+
+const unitMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** The milliseconds of a `duration`. */
+export function durationMs(value: string): number {
+  return Number(value.slice(0, -1)) * unitMs[value.slice(-1) as keyof typeof unitMs];
+}

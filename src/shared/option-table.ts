@@ -9,14 +9,23 @@ import { type BatchSizeRequest, largestBatchSize } from "./batch-size.js";
 import { type DevicesRequest, type EngineName, type EngineRequest, engineNames } from "./engine-names.js";
 import { fetchOptions } from "./fetch-options.js";
 import { logFormats, logLevels } from "./log.js";
-import { type CommandName, gpuNumbers, integer, option, text, texts } from "./option-spec.js";
+import { type CommandName, duration, gpuNumbers, integer, option, text, texts } from "./option-spec.js";
 import { type Precision, precisions } from "./precision.js";
 import { s3Options } from "./s3-options.js";
 import { sourceOptionTable } from "./source-option-table.js";
 
 const producing: readonly CommandName[] = ["run", "enqueue"];
 const working: readonly CommandName[] = ["run", "work"];
-const everywhere: readonly CommandName[] = ["run", "enqueue", "work", "models", "models verify", "doctor", "results"];
+const everywhere: readonly CommandName[] = [
+  "run",
+  "enqueue",
+  "work",
+  "models",
+  "models verify",
+  "doctor",
+  "results",
+  "runs",
+];
 
 export const optionTable = {
   out: option<string | null>({
@@ -89,7 +98,7 @@ export const optionTable = {
   redisUrl: option<string | null>({
     flag: "--redis-url <url>",
     class: "policy",
-    commands: ["run", "enqueue", "work", "doctor"],
+    commands: ["run", "enqueue", "work", "doctor", "runs"],
     description: "Redis to use: redis://, rediss:// or a socket path; `run` without it starts a private server",
     expected: "a redis://, rediss:// or unix:// url or an absolute socket path",
     schema: z
@@ -99,6 +108,32 @@ export const optionTable = {
     default: null,
     defaultText: "none; `run` then starts a private server",
     env: "REDIS_URL",
+  }),
+  priority: option<number>({
+    flag: "--priority <n>",
+    class: "policy",
+    commands: producing,
+    description: "workers take chunks of the run with the highest first; runs of the same priority share them evenly",
+    expected: "an integer from -100 to 100",
+    schema: z
+      .union([
+        z.number(),
+        z
+          .string()
+          .regex(/^-?\d+$/)
+          .transform(Number),
+      ])
+      .pipe(z.int().min(-100).max(100)),
+    default: 0,
+  }),
+  keep: option<string>({
+    flag: "--keep <duration>",
+    class: "policy",
+    commands: producing,
+    description: "how long Redis keeps the record of the run once it has ended; the dataset stays",
+    expected: "a duration from 60s to 3650d, as 90m, 12h or 7d",
+    schema: duration,
+    default: "7d",
   }),
   maxItemBytes: option<number>({
     flag: "--max-item-bytes <n>",

@@ -5,12 +5,12 @@
  * it starts again from the append-only file. A server that is alive already is attached to, never replaced.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { access, chmod, constants, mkdir, readFile, rm } from "node:fs/promises";
+import { access, chmod, constants, mkdir, readFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isCode, LabelmillError, messageOf } from "./errors.js";
 import { closeRedis, openRedis, type Redis } from "./redis.js";
-import { registerServer, unregisterServer } from "./server-registry.js";
+import { forgetServer, registerServer } from "./server-registry.js";
 
 export interface PrivateRedisSettings {
   readonly runId: string;
@@ -31,7 +31,7 @@ export interface PrivateRedis {
   readonly started: boolean;
   /** Rejects with REDIS_SERVER_FAILED if the server ends before `close` and does not come back. Never resolves. */
   readonly lost: Promise<never>;
-  /** Ends the server if we started it; `discard` also removes what it kept. */
+  /** Ends the server if we started it; `discard` also removes what it kept, and that it was there. */
   close(options: { discard: boolean }): Promise<void>;
 }
 
@@ -125,8 +125,7 @@ function connected(url: string, redis: Redis, own: { server: ChildProcess; dataD
       closeRedis(redis);
       if (own === null) return;
       await stopServer(own.server);
-      await unregisterServer(own.dataDir);
-      if (discard) await rm(own.dataDir, { recursive: true, force: true });
+      if (discard) await forgetServer(own.dataDir);
     },
   };
 }

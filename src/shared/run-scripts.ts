@@ -28,15 +28,18 @@ export async function runScript(
   }
 }
 
-/** Answer of every script but `createRun` where the record is absent or of another epoch. */
+/** Answer of every script where the record is absent or of another epoch. */
 export const foreignEpoch = -1;
+/** Answer of the scripts that grow and seal a run where it was cancelled. */
+export const cancelledRun = -2;
 
-/** Shared by `seal` and `commitChunk`: the one place where a run starts to be finalized. */
-const settle = `
+/** What several scripts share. */
+const library = `
+-- The one place where a run starts to be finalized.
 local function settle(run)
   local f = redis.call('HMGET', run, 'state', 'sealed', 'chunks', 'doneChunks')
-  if f[2] ~= '1' then return end
-  if f[3] == f[4] and f[1] ~= 'completed' then
+  if f[1] == 'completed' or f[1] == 'cancelled' or f[2] ~= '1' then return end
+  if f[3] == f[4] then
     redis.call('HSET', run, 'state', 'finalizing')
   elseif f[1] == 'enqueuing' then
     redis.call('HSET', run, 'state', 'running')
@@ -46,77 +49,165 @@ local function now()
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
+-- From now on the run's keys go by themselves when it has ended for long enough.
+local function expire(keys)
+  local keepMs = redis.call('HGET', keys[1], 'keepMs')
+  redis.call('HSET', keys[1], 'endedAtMs', now())
+  for i = 1, #keys do redis.call('PEXPIRE', keys[i], keepMs) end
+end
 `;
 
 /**
- * Creates the record, or finds it.
- * KEYS: 1 the record. ARGV: 1 epoch, then field, value pairs.
- * Returns 1 created, 0 there already, -1 there with another epoch.
+ * Creates the record, finds it, or makes it anew: of a run that was cancelled, and on demand of one that completed.
+ * KEYS: `allRunKeys`. ARGV: 1 epoch, 2 '1' to make a completed run anew, 3 priority, 4 how long to keep the record once
+ * the run has ended, in ms, then field, value pairs.
+ * Returns 1 created, 0 there already (with the priority and time of now), 2 taken up again after a cancel, -1 foreign epoch.
  */
-export const createRunScript = script(`${settle}
-local epoch = redis.call('HGET', KEYS[1], 'epoch')
-if epoch then return epoch == ARGV[1] and 0 or -1 end
+export const createRunScript = script(`${library}
+local f = redis.call('HMGET', KEYS[1], 'epoch', 'state')
+if f[1] and f[1] ~= ARGV[1] then return -1 end
+if f[1] and f[2] ~= 'cancelled' and not (f[2] == 'completed' and ARGV[2] == '1') then
+  redis.call('HSET', KEYS[1], 'priority', ARGV[3], 'keepMs', ARGV[4])
+  return 0
+end
+redis.call('DEL', unpack(KEYS, 1, 5))
+redis.call('HDEL', KEYS[6], 'paused')
+for i = 6, #KEYS do redis.call('PERSIST', KEYS[i]) end
 redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'state', 'enqueuing', 'sealed', '0', 'segments', 0, 'chunks', 0,
-  'items', 0, 'doneChunks', 0, 'ok', 0, 'failed', 0, 'createdAtMs', now(), unpack(ARGV, 2))
-return 1
+  'items', 0, 'doneChunks', 0, 'ok', 0, 'failed', 0, 'createdAtMs', now(), 'priority', ARGV[3], 'keepMs', ARGV[4],
+  unpack(ARGV, 5))
+return f[2] == 'cancelled' and 2 or 1
 `);
 
 /**
  * Counts a pinned segment in; counting it again changes nothing.
  * KEYS: 1 the record. ARGV: 1 epoch, 2 segment number, 3 chunks and 4 items of the run up to and with this segment.
- * Returns 1 counted, 0 known already, -1 foreign epoch.
+ * Returns 1 counted, 0 known already, -1 foreign epoch, -2 cancelled.
  */
 export const growRunScript = script(`
-if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return -1 end
-if tonumber(redis.call('HGET', KEYS[1], 'segments')) > tonumber(ARGV[2]) then return 0 end
+local f = redis.call('HMGET', KEYS[1], 'epoch', 'state', 'segments')
+if f[1] ~= ARGV[1] then return -1 end
+if f[2] == 'cancelled' then return -2 end
+if tonumber(f[3]) > tonumber(ARGV[2]) then return 0 end
 redis.call('HSET', KEYS[1], 'segments', ARGV[2] + 1, 'chunks', ARGV[3], 'items', ARGV[4])
 return 1
 `);
 
 /**
  * Marks the pinned list as complete.
- * KEYS: 1 the record. ARGV: 1 epoch. Returns 1, or -1 foreign epoch.
+ * KEYS: 1 the record. ARGV: 1 epoch. Returns 1, -1 foreign epoch, or -2 cancelled.
  */
-export const sealRunScript = script(`${settle}
-if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return -1 end
+export const sealRunScript = script(`${library}
+local f = redis.call('HMGET', KEYS[1], 'epoch', 'state')
+if f[1] ~= ARGV[1] then return -1 end
+if f[2] == 'cancelled' then return -2 end
 redis.call('HSET', KEYS[1], 'sealed', '1')
 settle(KEYS[1])
 return 1
 `);
 
 /**
- * Counts a committed part, once however often it is called.
+ * Counts a committed part, once however often it is called, and keeps the time for the rate: `fromMs`, `fromMade` begin
+ * a window of 30 to 60 s, `nextMs`, `nextMade` the one after it.
  * KEYS: 1 the record, 2 the bitmap of counted chunks, 3 failures by code, 4 why by engine.
  * ARGV: 1 epoch, 2 chunk, 3 ok, 4 failed, 5 duplicates, 6 fetch ms, 7 decode ms, 8 infer ms, 9 engine, or '' for a part that was
  * found, 10 why it, then code, count pairs.
  * Returns 1 counted, 0 counted before, -1 foreign epoch.
  */
-export const commitChunkScript = script(`${settle}
-if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return -1 end
+export const commitChunkScript = script(`${library}
+local run = KEYS[1]
+if redis.call('HGET', run, 'epoch') ~= ARGV[1] then return -1 end
 if redis.call('SETBIT', KEYS[2], ARGV[2], 1) == 1 then return 0 end
-redis.call('HINCRBY', KEYS[1], 'doneChunks', 1)
-redis.call('HINCRBY', KEYS[1], 'ok', ARGV[3])
-redis.call('HINCRBY', KEYS[1], 'failed', ARGV[4])
-redis.call('HINCRBY', KEYS[1], 'duplicates', ARGV[5])
-redis.call('HINCRBY', KEYS[1], 'fetchMs', ARGV[6])
-redis.call('HINCRBY', KEYS[1], 'decodeMs', ARGV[7])
-redis.call('HINCRBY', KEYS[1], 'inferMs', ARGV[8])
+redis.call('HINCRBY', run, 'doneChunks', 1)
+redis.call('HINCRBY', run, 'ok', ARGV[3])
+redis.call('HINCRBY', run, 'failed', ARGV[4])
+redis.call('HINCRBY', run, 'duplicates', ARGV[5])
+redis.call('HINCRBY', run, 'fetchMs', ARGV[6])
+redis.call('HINCRBY', run, 'decodeMs', ARGV[7])
+redis.call('HINCRBY', run, 'inferMs', ARGV[8])
 if ARGV[9] ~= '' then
   redis.call('HSETNX', KEYS[4], ARGV[9], ARGV[10])
-  redis.call('HINCRBY', KEYS[1], 'made', ARGV[3] + ARGV[4])
+  redis.call('HINCRBY', run, 'made', ARGV[3] + ARGV[4])
 end
 for i = 11, #ARGV, 2 do redis.call('HINCRBY', KEYS[3], ARGV[i], ARGV[i + 1]) end
-redis.call('HSET', KEYS[1], 'committedAtMs', now())
-settle(KEYS[1])
+local t = now()
+local w = redis.call('HMGET', run, 'nextMs', 'nextMade', 'made', 'createdAtMs')
+local nextMs, made = tonumber(w[1] or w[4]), w[3] or 0
+if not w[1] or t - nextMs > 30000 then
+  -- A window that began long ago says how long nothing was done, not how fast it is.
+  local isRecent = t - nextMs < 60000
+  redis.call('HSET', run, 'fromMs', isRecent and nextMs or t, 'fromMade', isRecent and (w[2] or 0) or made,
+    'nextMs', t, 'nextMade', made)
+end
+redis.call('HSET', run, 'committedAtMs', t)
+settle(run)
+if redis.call('HGET', run, 'state') == 'cancelled' then
+  for i = 2, 4 do redis.call('PEXPIRE', KEYS[i], redis.call('PTTL', run)) end
+end
 return 1
 `);
 
 /**
- * Ends a run whose summary is written.
- * KEYS: 1 the record. ARGV: 1 epoch. Returns 1, or -1 foreign epoch.
+ * Ends a run whose summary is written, in whatever state: the dataset is complete.
+ * KEYS: `allRunKeys`. ARGV: 1 epoch. Returns how long its record is kept, in ms, or -1 foreign epoch.
  */
-export const completeRunScript = script(`
-if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return -1 end
-redis.call('HSET', KEYS[1], 'state', 'completed')
+export const completeRunScript = script(`${library}
+local f = redis.call('HMGET', KEYS[1], 'epoch', 'state', 'keepMs')
+if f[1] ~= ARGV[1] then return -1 end
+if f[2] ~= 'completed' then
+  redis.call('HSET', KEYS[1], 'state', 'completed')
+  expire(KEYS)
+end
+return tonumber(f[3])
+`);
+
+/**
+ * Does what `controlTable` says of a command in the run's state. The queue pauses and goes on with the record: `paused` of
+ * its `meta` is what BullMQ's own `queue.pause()` sets.
+ * KEYS: `allRunKeys`. ARGV: 1 epoch, 2 command, then state, outcome pairs; an outcome is moves, stays or refused.
+ * Returns the outcome and the state that the run was in; 'foreign' where the record is absent or of another epoch.
+ */
+export const controlRunScript = script(`${library}
+local run, meta, command = KEYS[1], KEYS[6], ARGV[2]
+local f = redis.call('HMGET', run, 'epoch', 'state', 'pausedAtMs')
+if f[1] ~= ARGV[1] then return {'foreign', ''} end
+local outcome = 'refused'
+for i = 3, #ARGV, 2 do if ARGV[i] == f[2] then outcome = ARGV[i + 1] end end
+if outcome == 'refused' then return {outcome, f[2]} end
+if command == 'pause' then redis.call('HSET', meta, 'paused', 1) end
+if command == 'resume' then redis.call('HDEL', meta, 'paused') end
+if outcome == 'stays' then return {outcome, f[2]} end
+if command == 'pause' then
+  redis.call('HSET', run, 'state', 'paused', 'pausedAtMs', now())
+elseif command == 'resume' then
+  redis.call('HINCRBY', run, 'pausedMs', now() - f[3])
+  redis.call('HDEL', run, 'pausedAtMs', 'fromMs', 'fromMade', 'nextMs', 'nextMade')
+  redis.call('HSET', run, 'state', 'enqueuing')
+  settle(run)
+elseif command == 'cancel' then
+  redis.call('HSET', run, 'state', 'cancelled')
+  redis.call('HSET', meta, 'paused', 1)
+  expire(KEYS)
+elseif command == 'rm' then
+  redis.call('DEL', unpack(KEYS))
+end
+return {outcome, f[2]}
+`);
+
+/**
+ * Notes that a worker looked at the run and what came of it. Entries older than ARGV[2] are dropped, and of the others
+ * ARGV[3] at most are kept, so that the key is small however many workers there are.
+ * KEYS: 1 the run's workers. ARGV: 1 worker, 2 how long an entry counts, in ms, 3 most entries, 4 what came of it.
+ * Returns 1 noted, 0 no room.
+ */
+export const reportWorkerScript = script(`${library}
+local t = now()
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  if t - tonumber(string.match(all[i + 1], '^%d+')) > tonumber(ARGV[2]) then redis.call('HDEL', KEYS[1], all[i]) end
+end
+if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) and redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', t) .. ' ' .. ARGV[4])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1
 `);

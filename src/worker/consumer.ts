@@ -1,9 +1,9 @@
 /**
- * The consumer: decides which run's chunk is next, keeps the locks of the chunks in hand, and acknowledges them. It knows
+ * The consumer: takes chunks as the scheduler says, keeps the locks of those in hand, and acknowledges them. It knows
  * nothing of images. A chunk in hand is in one of these states:
  *
  *   taken ── served, counted ──> acknowledged (off the queue)
- *     ├──── lock lost ─────────> abandoned: its work is cancelled, whoever has the lock now does it
+ *     ├──── lock lost ─────────> abandoned: its work ends; another worker has it, or its run was cancelled
  *     ├──── not a job of ours ─> refused: off the queue, with an alarm; the producer queues the chunk again
  *     ├──── record lost ───────> abandoned: its queue is gone with it; the run is left, or the consumer ends
  *     ├──── drain time over ───> given back, for any worker to take at once
@@ -14,38 +14,13 @@
  */
 import { setMaxListeners } from "node:events";
 import { isCode, messageOf } from "../shared/errors.js";
-import { type ChunkRef, parseChunkRef } from "../shared/job.js";
+import { parseChunkRef } from "../shared/job.js";
 import type { Log } from "../shared/log.js";
 import type { Outages } from "../shared/outages.js";
 import { keepLock, LockLost } from "./chunk-lock.js";
-import type { RunQueue, TakenChunk } from "./run-queue.js";
-
-/** One worker's turn at a chunk. */
-export interface ChunkTurn {
-  /** Ranks the chunks of this process, oldest first. */
-  readonly order: number;
-  /** How many workers have taken the chunk, this one included. */
-  readonly attempt: number;
-  /** Aborts when the lock is lost, or the chunk is to go back. */
-  readonly signal: AbortSignal;
-  /** Calls `action` until it does not fail with trouble that may pass; rejects with `signal.reason` when aborted. */
-  outlast<T>(action: () => Promise<T>): Promise<T>;
-}
-
-/** A run that this worker serves. */
-export interface ServedRun {
-  readonly runId: string;
-  readonly queue: RunQueue;
-  /**
-   * Makes the chunk's part, or finds it, and counts it. Rejects with `signal.reason` when aborted, else for
-   * infrastructure only.
-   */
-  serve(chunk: ChunkRef, turn: ChunkTurn): Promise<void>;
-  /** Told of an error of `serve`: true where it concerns this run alone, which is then left for a while. */
-  leave(error: unknown): boolean;
-  /** Called once no chunk of the run is in hand any more. */
-  close(): Promise<void>;
-}
+import type { TakenChunk } from "./run-queue.js";
+import { createScheduler, type NextChunk } from "./scheduler.js";
+import type { ChunkTurn, ServedRun } from "./serving.js";
 
 export interface ConsumerSettings {
   /** The runs to serve now; called about once a second. A run that it no longer returns is closed. */
@@ -68,11 +43,12 @@ export interface Consumer {
   drain(timeoutMs: number): Promise<void>;
 }
 
-const findRunsEveryMs = 1_000;
 const shortestIdleMs = 20;
 const longestIdleMs = 500;
 /** Beyond `chunksInFlight`, for a worker that starves; a limit, as others may want the chunks too. */
 const mostChunksInFlight = 16;
+/** More than a process ever takes, so that a chunk's rank is its priority first. */
+const chunksOfOnePriority = 2 ** 32;
 /** How long it has to starve before one more is taken: longer than a usual answer of a web server takes. */
 const starvedMs = 100;
 /** How long Redis may take to get the chunks back once the time to drain is over. */
@@ -98,7 +74,8 @@ export function startConsumer(settings: ConsumerSettings): Consumer {
 
   const start = (next: NextChunk) => {
     order += 1;
-    const work = serveTaken(next, { ...settings, order, giveUp: giveUp.signal, forget: scheduler.forget })
+    const rank = order - next.run.priority() * chunksOfOnePriority;
+    const work = serveTaken(next, { ...settings, order: rank, giveUp: giveUp.signal, forget: scheduler.forget })
       .catch(fail)
       .finally(() => {
         inHand.delete(work);
@@ -108,8 +85,14 @@ export function startConsumer(settings: ConsumerSettings): Consumer {
   };
 
   const isStarved = createLaster(settings.isStarving, starvedMs);
-  const mayTake = () => inHand.size < settings.chunksInFlight || (isStarved() && inHand.size < mostChunksInFlight);
-  const done = takeUntilStopped(stop.signal, { scheduler, idle, mayTake, start, outages: settings.outages })
+  // Where all places are taken, an urgent run still gets one at once, above all that is in hand.
+  const takeAbove = (): number => {
+    const hasRoom = inHand.size < settings.chunksInFlight || (isStarved() && inHand.size < mostChunksInFlight);
+    if (hasRoom) return Number.NEGATIVE_INFINITY;
+    if (inHand.size >= mostChunksInFlight) return Number.POSITIVE_INFINITY;
+    return Math.max(...[...inHand.values()].map((run) => run.priority()));
+  };
+  const done = takeUntilStopped(stop.signal, { scheduler, idle, takeAbove, start, outages: settings.outages })
     .catch(fail)
     .then(async () => {
       await Promise.all(inHand.keys());
@@ -148,17 +131,17 @@ interface Taking {
   readonly scheduler: ReturnType<typeof createScheduler>;
   readonly idle: ReturnType<typeof createIdler>;
   readonly outages: Outages;
-  readonly mayTake: () => boolean;
+  readonly takeAbove: () => number;
   readonly start: (next: NextChunk) => void;
 }
 
 async function takeUntilStopped(
   stop: AbortSignal,
-  { scheduler, idle, outages, mayTake, start }: Taking,
+  { scheduler, idle, outages, takeAbove, start }: Taking,
 ): Promise<void> {
   let idleMs = shortestIdleMs;
   while (!stop.aborted) {
-    const next = await outages.outlast(() => scheduler.next(mayTake()), stop);
+    const next = await outages.outlast(() => scheduler.next(takeAbove()), stop);
     if (next !== null) {
       start(next);
       idleMs = shortestIdleMs;
@@ -169,58 +152,11 @@ async function takeUntilStopped(
   }
 }
 
-interface NextChunk {
-  readonly run: ServedRun;
-  readonly taken: TakenChunk;
-}
-
-/** Which run's chunk is next: the run that this process has served least, so that equal runs share it evenly. */
-function createScheduler(findRuns: () => Promise<readonly ServedRun[]>, isInHand: (run: ServedRun) => boolean) {
-  const served = new Map<ServedRun, number>();
-  let current: readonly ServedRun[] = [];
-  let refreshAtMs = 0;
-  const refresh = async (): Promise<void> => {
-    if (Date.now() < refreshAtMs) return;
-    current = await findRuns();
-    refreshAtMs = Date.now() + findRunsEveryMs;
-    // A new run starts level with the others, else it would be served alone until it has caught up.
-    const level = Math.min(...served.values());
-    for (const run of current) if (!served.has(run)) served.set(run, Number.isFinite(level) ? level : 0);
-    for (const run of served.keys()) {
-      if (current.includes(run) || isInHand(run)) continue;
-      served.delete(run);
-      await run.close();
-    }
-  };
-  return {
-    /** Looks for runs where it is time to, then takes a chunk where one may be taken and waits. May be repeated after an error. */
-    async next(mayTake: boolean): Promise<NextChunk | null> {
-      await refresh();
-      if (!mayTake) return null;
-      const count = (run: ServedRun) => served.get(run) ?? 0;
-      for (const run of [...current].sort((a, b) => count(a) - count(b))) {
-        const taken = await run.queue.take();
-        if (taken === null) continue;
-        served.set(run, count(run) + 1);
-        return { run, taken };
-      }
-      return null;
-    },
-    /** Takes nothing of `run` until the runs are looked for again. */
-    forget(run: ServedRun): void {
-      current = current.filter((each) => each !== run);
-    },
-    async close(): Promise<void> {
-      for (const run of served.keys()) await run.close();
-    },
-  };
-}
-
 /** The consumer takes no more. */
 class Stopped extends Error {}
 /** The consumer ends before the chunk is done, which goes back. */
 class GivenBack extends Error {}
-const lockLostMessage = "lost the lock of a chunk; its next owner does it";
+const lockLostMessage = "lost the lock of a chunk; its next owner does it, or its run was cancelled";
 const redisSilentMessage = "Redis does not answer; the chunks in hand go to others when their locks run out";
 
 interface ServeContext extends Pick<ConsumerSettings, "lockMs" | "log" | "outages"> {

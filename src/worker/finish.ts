@@ -24,7 +24,7 @@ export async function finishRun(record: RunRecord, { redis, head, storage }: Fin
 }
 
 function summarize(record: RunRecord, { runId, identity }: RunHead): Summary {
-  const seconds = ((record.committedAtMs ?? record.createdAtMs) - record.createdAtMs) / 1000;
+  const seconds = workSeconds(record);
   return {
     runId,
     status: "completed",
@@ -47,7 +47,13 @@ function summarize(record: RunRecord, { runId, identity }: RunHead): Summary {
 
 const stageNames = { fetchMs: "fetch", decodeMs: "decode", inferMs: "inference" } as const;
 
-function busiestStage(busy: StageBusy): string | null {
+/** From the making of the record to the last part's count, without pauses. */
+export function workSeconds({ createdAtMs, committedAtMs, pausedMs }: RunRecord): number {
+  return Math.max(0, (committedAtMs ?? createdAtMs) - createdAtMs - pausedMs) / 1000;
+}
+
+/** The stage with the largest share of its time busy, or null where none was measured. */
+export function busiestStage(busy: StageBusy): string | null {
   const [stage, ms] = (Object.entries(busy) as [keyof StageBusy, number][]).reduce((a, b) => (b[1] > a[1] ? b : a));
   return ms > 0 ? stageNames[stage] : null;
 }

@@ -11,11 +11,11 @@ import type { Storage } from "../dataset/storage/storage.js";
 import type { ChunkRef } from "../shared/job.js";
 import type { Redis } from "../shared/redis.js";
 import { commitChunk, countedChunks, type RunRecord, requireRun } from "../shared/run-record.js";
-import type { ChunkTurn, ServedRun } from "./consumer.js";
 import { finishRun } from "./finish.js";
 import { runChunk } from "./pipeline.js";
 import type { RunQueue } from "./run-queue.js";
 import { createSegmentCache } from "./segment-cache.js";
+import type { ChunkTurn, ServedRun } from "./serving.js";
 import { createStages, type StageContext } from "./stages.js";
 
 /** What every run of a worker shares. */
@@ -33,7 +33,7 @@ export async function openRunDataset(record: RunRecord): Promise<{ head: RunHead
 export async function openServedRun(
   dataset: { head: RunHead; storage: Storage },
   context: WorkerContext,
-  leave: ServedRun["leave"],
+  own: Pick<ServedRun, "priority" | "leave">,
 ): Promise<ServedRun> {
   const { head, storage } = dataset;
   const { redis } = context;
@@ -42,6 +42,7 @@ export async function openServedRun(
   return {
     runId: head.runId,
     queue,
+    chunkItems: head.identity.chunkSize,
     async serve(ref, turn) {
       const [isCounted] = await turn.outlast(() => countedChunks(redis, head.runId, [ref.chunk]));
       if (isCounted) return;
@@ -49,7 +50,7 @@ export async function openServedRun(
       await turn.outlast(() => commitChunk(redis, head, count));
       await turn.outlast(async () => finishRun(await requireRun(redis, head), { redis, head, storage }));
     },
-    leave,
+    ...own,
     close: () => queue.close(),
   };
 }

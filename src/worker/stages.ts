@@ -9,7 +9,6 @@ import type { Storage } from "../dataset/storage/storage.js";
 import type { ChunkRef } from "../shared/job.js";
 import { version } from "../shared/version.js";
 import type { ComputeClient } from "./compute-client/client.js";
-import type { ChunkTurn } from "./consumer.js";
 import type { Admit, Fetcher } from "./fetch/fetcher.js";
 import { mapAsDone } from "./map-ordered.js";
 import { failedWith } from "./outcome.js";
@@ -18,6 +17,7 @@ import type { ModelTurn, PredictionWindow } from "./prediction-window.js";
 import type { ProcessLimits } from "./process-limits.js";
 import { toRow } from "./rows.js";
 import type { SegmentCache } from "./segment-cache.js";
+import type { ChunkTurn } from "./serving.js";
 
 export interface StageContext {
   readonly head: RunHead;

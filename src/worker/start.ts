@@ -24,6 +24,7 @@ import { createPredictionWindow } from "./prediction-window.js";
 import { createProcessLimits } from "./process-limits.js";
 import { createRunFinder } from "./run-finder.js";
 import { openRunQueue } from "./run-queue.js";
+import { createRunReports } from "./run-reports.js";
 
 export interface WorkerSettings {
   readonly redis: Redis;
@@ -73,6 +74,7 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
     onlyRun,
     model,
     allowRoots,
+    reports: createRunReports(redis, workerId),
     log,
     context: {
       redis,

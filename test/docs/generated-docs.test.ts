@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { renderErrors, renderFaults, renderOptions } from "./render-docs.js";
+import { renderControls, renderErrors, renderFaults, renderOptions } from "./render-docs.js";
 
 const readDoc = (name: string) => readFile(new URL(`../../../docs/${name}`, import.meta.url), "utf8");
 
@@ -17,5 +17,11 @@ describe("docs", () => {
     const page = await readDoc("fetch.md");
     assert.equal(page, renderFaults(page));
     assert.match(page, /^\| 64 MiB of zeros .* \| `FETCH_TOO_LARGE` \|$/m);
+  });
+
+  it("operations.md says what each command does in each state", async () => {
+    const page = await readDoc("operations.md");
+    assert.equal(page, renderControls(page));
+    assert.match(page, /^\| \*\*paused\*\* \| no change \| → running/m);
   });
 });

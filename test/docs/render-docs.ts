@@ -1,11 +1,13 @@
 /**
  * Renders `docs/errors.md` and `docs/options.md` from the tables in the code, and the table of faults in `docs/fetch.md` from
- * the test's list. Read by `generate.ts` and by the test.
+ * the test's list, and that of states in `docs/operations.md`. Read by `generate.ts` and by the test.
  */
 import { errorTable } from "../../src/shared/errors.js";
 import type { OptionClass, OptionSpec } from "../../src/shared/option-spec.js";
 import { optionTable } from "../../src/shared/option-table.js";
 import { envNameOf, optionNames } from "../../src/shared/options.js";
+import { controlTable, type RunOutcome, type ShownState } from "../../src/shared/run-control.js";
+import { runStates } from "../../src/shared/run-record.js";
 import { faults } from "../support/faults/origin.js";
 
 const cell = (text: string) => text.replaceAll("|", "\\|");
@@ -42,10 +44,29 @@ ${runs.map(([code, spec]) => row(`\`${code}\``, String("exitCode" in spec ? spec
 /** `page` with its table of faults made anew. */
 export function renderFaults(page: string): string {
   const rows = faults.map(({ what, code }) => row(what, code === "ok" ? "ok" : `\`${code}\``));
-  const table = [row("what the server does", "the row"), row("---", "---"), ...rows].join("\n");
+  return withTable(page, "faults", [row("what the server does", "the row"), row("---", "---"), ...rows]);
+}
+
+/** `page` with its table of what commands do in each state made anew. */
+export function renderControls(page: string): string {
+  const commands = Object.entries(controlTable);
+  const states: readonly ShownState[] = [...runStates, "interrupted"];
+  const rows = states.map((state) =>
+    row(`**${state}**`, ...commands.map(([, cells]) => describeOutcome(cells[state]))),
+  );
+  const header = row("state", ...commands.map(([command]) => `\`${command}\``));
+  return withTable(page, "states", [header, row("---", ...commands.map(() => "---")), ...rows]);
+}
+
+function describeOutcome(outcome: RunOutcome): string {
+  if (outcome.kind === "moves") return `→ ${outcome.to}`;
+  return outcome.kind === "stays" ? "no change" : `error: ${outcome.reason}`;
+}
+
+function withTable(page: string, name: string, lines: readonly string[]): string {
   return page.replace(
-    /(<!-- faults -->\n)[\s\S]*(<!-- \/faults -->)/,
-    (_, start: string, end: string) => `${start}${table}\n${end}`,
+    new RegExp(`(<!-- ${name} -->\\n)[\\s\\S]*(<!-- /${name} -->)`),
+    (_, start: string, end: string) => `${start}${lines.join("\n")}\n${end}`,
   );
 }
 

@@ -13,7 +13,7 @@ import { resolveOptions } from "../../src/shared/options.js";
 import { readRun } from "../../src/shared/run-record.js";
 import { sampleIdentity } from "../dataset/samples.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
-import { numberedSource, testOutages } from "../support/run-harness.js";
+import { numberedSource, testOutages, testPolicy } from "../support/run-harness.js";
 import { collect, useTempDir } from "../support/temp-dir.js";
 
 const never = new AbortController().signal;
@@ -30,7 +30,7 @@ describe("producer/enqueue", () => {
   async function newRun(limit: number | null = null, out = tempDir(), dedupe: "none" | "uri" = "none") {
     const storage = openStorage(out);
     const { head } = await createRunHead(storage, { ...sampleIdentity, sources: ["/i"], chunkSize: 3, limit, dedupe });
-    await registerRun({ head, storage, redis: server.redis });
+    await registerRun({ head, storage, redis: server.redis, policy: testPolicy });
     return { head, storage, redis: server.redis, outages: testOutages };
   }
   const pinned = async (): Promise<PinnedItem[]> =>
@@ -175,7 +175,7 @@ describe("producer/enqueue", () => {
     const run = await newRun();
     await enqueueRun({ ...run, source: numberedSource(8), signal: never });
     await server.redis.flushall();
-    await registerRun(run);
+    await registerRun({ ...run, policy: testPolicy });
     const sealed = await enqueueRun({ ...run, source: numberedSource(99), signal: never });
     assert.equal(sealed.items, 8);
     assert.deepEqual(await uris(), expected(8));

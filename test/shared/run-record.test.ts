@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { listActiveRuns } from "../../src/shared/run-index.js";
 import {
   type ChunkCount,
   commitChunk,
@@ -6,12 +7,12 @@ import {
   countedChunks,
   createRun,
   growRun,
-  listActiveRuns,
   readRun,
   requireRun,
   sealRun,
 } from "../../src/shared/run-record.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
+import { testPolicy } from "../support/run-harness.js";
 
 const part = (chunk: number, over: Partial<ChunkCount> = {}): ChunkCount => ({
   chunk,
@@ -35,7 +36,7 @@ describe("shared/run-record", () => {
   async function newRun(chunks: number) {
     number += 1;
     const run = { runId: `r${number}`, epoch: `e${number}` };
-    await createRun(server.redis, { ...run, out: "/out", schemaVersion: 1 });
+    await createRun(server.redis, { ...run, out: "/out", schemaVersion: 1, ...testPolicy });
     await growRun(server.redis, run, { segment: 0, chunks, items: chunks * 8 });
     return run;
   }
@@ -96,7 +97,7 @@ describe("shared/run-record", () => {
     const other = { ...run, epoch: "another" };
     const lost = { code: "RUN_RECORD_LOST", retryable: true };
     await assert.rejects(commitChunk(server.redis, other, part(0)), lost);
-    await assert.rejects(createRun(server.redis, { ...other, out: "/out", schemaVersion: 1 }), lost);
+    await assert.rejects(createRun(server.redis, { ...other, out: "/out", schemaVersion: 1, ...testPolicy }), lost);
     await server.redis.flushall();
     await assert.rejects(commitChunk(server.redis, run, part(0)), lost);
     await assert.rejects(sealRun(server.redis, run), lost);

@@ -15,6 +15,7 @@ import { verifyResults } from "../../src/results/verify.js";
 import { type Log, silentLog } from "../../src/shared/log.js";
 import { createOutages, type Outages } from "../../src/shared/outages.js";
 import type { Redis } from "../../src/shared/redis.js";
+import type { RunPolicy } from "../../src/shared/run-record.js";
 import type { Prediction } from "../../src/worker/compute/protocol.js";
 import type { ComputeClient } from "../../src/worker/compute-client/client.js";
 import { type Consumer, startConsumer } from "../../src/worker/consumer.js";
@@ -24,6 +25,7 @@ import { createPredictionWindow } from "../../src/worker/prediction-window.js";
 import { createProcessLimits } from "../../src/worker/process-limits.js";
 import { createRunFinder } from "../../src/worker/run-finder.js";
 import { openRunQueue, type RunQueue } from "../../src/worker/run-queue.js";
+import { createRunReports } from "../../src/worker/run-reports.js";
 import type { WorkerContext } from "../../src/worker/served-run.js";
 import { sampleIdentity } from "../dataset/samples.js";
 
@@ -51,17 +53,22 @@ export interface SubmitOptions {
   readonly count?: number;
   readonly chunkSize?: number;
   readonly source?: Source;
+  readonly priority?: number;
+  /** What the identity says. */
+  readonly sources?: readonly string[];
 }
+
+export const testPolicy: RunPolicy = { priority: 0, keepMs: 3_600_000 };
 
 /** Creates, registers and enqueues a run of `count` items in chunks of `chunkSize`. */
 export async function submitRun(
   redis: Redis,
   out: string,
-  { count = 12, chunkSize = 4, source = numberedSource(count) }: SubmitOptions = {},
+  { count = 12, chunkSize = 4, source = numberedSource(count), priority = 0, sources = ["/i"] }: SubmitOptions = {},
 ): Promise<TestRun> {
   const storage = openStorage(out);
-  const { head } = await createRunHead(storage, { ...sampleIdentity, sources: ["/i"], chunkSize });
-  await registerRun({ head, storage, redis });
+  const { head } = await createRunHead(storage, { ...sampleIdentity, sources, chunkSize });
+  await registerRun({ head, storage, redis, policy: { ...testPolicy, priority } });
   await enqueueRun({ head, storage, redis, source, outages: testOutages, signal: new AbortController().signal });
   return { head, storage, source };
 }
@@ -135,7 +142,8 @@ export function startTestConsumer(redis: Redis, options: ConsumerOptions = {}): 
   const context = testWorkerContext(redis, options);
   const { model: name, precision, modelSha256, preprocessSha256 } = sampleIdentity;
   const model = { name, precision, modelSha256, preprocessSha256 };
-  const findRuns = createRunFinder({ context, onlyRun, model, allowRoots: ["/i"], log });
+  const reports = createRunReports(redis, "test-worker");
+  const findRuns = createRunFinder({ context, onlyRun, model, allowRoots: ["/i"], reports, log });
   const { isStarving } = context.limits;
   return startConsumer({ findRuns, chunksInFlight, isStarving, lockMs, outages, log });
 }

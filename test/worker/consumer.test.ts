@@ -19,6 +19,7 @@ import {
   submitRun,
   type TestRun,
   testOutages,
+  testPolicy,
 } from "../support/run-harness.js";
 import { useTempDir } from "../support/temp-dir.js";
 
@@ -65,7 +66,7 @@ describe("worker/consumer", () => {
     const written = (await stat(part)).mtimeMs;
     await server.redis.flushall();
     const { head, storage, source } = run;
-    await registerRun({ head, storage, redis: server.redis });
+    await registerRun({ head, storage, redis: server.redis, policy: testPolicy });
     await enqueueRun({
       head,
       storage,

@@ -19,6 +19,7 @@ import {
   submitRun,
   type TestRun,
   testOutages,
+  testPolicy,
 } from "../support/run-harness.js";
 import { useTempDir } from "../support/temp-dir.js";
 
@@ -108,7 +109,7 @@ describe("worker/redis-refusals", () => {
       const storage = openStorage(tempDir());
       const { head } = await createRunHead(storage, { ...sampleIdentity, sources: ["/i"], chunkSize: 4 });
       const run = { head, storage, redis: server.redis };
-      await registerRun(run);
+      await registerRun({ ...run, policy: testPolicy });
       await reachLimit();
       let isDone = false;
       const enqueuing = enqueueRun({ ...run, source: numberedSource(100), outages: testOutages, signal: never() });
@@ -239,7 +240,7 @@ describe("worker/redis-refusals", () => {
       const storage = openStorage(tempDir());
       const { head } = await createRunHead(storage, { ...sampleIdentity, sources: ["/i"], chunkSize: 4 });
       const run = { head, storage, redis: server.redis };
-      await registerRun(run);
+      await registerRun({ ...run, policy: testPolicy });
       await keepBusy(300);
       const { chunks } = await enqueueRun({
         ...run,

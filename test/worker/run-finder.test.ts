@@ -9,7 +9,14 @@ import { type Log, silentLog } from "../../src/shared/log.js";
 import { commitChunk, readRun } from "../../src/shared/run-record.js";
 import { sampleIdentity } from "../dataset/samples.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
-import { completed, numberedSource, startTestConsumer, submitRun, testOutages } from "../support/run-harness.js";
+import {
+  completed,
+  numberedSource,
+  startTestConsumer,
+  submitRun,
+  testOutages,
+  testPolicy,
+} from "../support/run-harness.js";
 import { useTempDir } from "../support/temp-dir.js";
 
 const signal = new AbortController().signal;
@@ -42,10 +49,10 @@ describe("worker/run-finder", () => {
     const other = openStorage(join(tempDir(), "model"));
     const int8 = { precision: "int8", modelSha256: "f".repeat(64) } as const;
     const { head } = await createRunHead(other, { ...sampleIdentity, sources: ["/i"], ...int8 });
-    await registerRun({ head, storage: other, redis: server.redis });
+    await registerRun({ head, storage: other, redis: server.redis, policy: testPolicy });
     const outside = openStorage(join(tempDir(), "outside"));
     const { head: outsideHead } = await createRunHead(outside, { ...sampleIdentity, sources: ["/images"] });
-    await registerRun({ head: outsideHead, storage: outside, redis: server.redis });
+    await registerRun({ head: outsideHead, storage: outside, redis: server.redis, policy: testPolicy });
     await submitRun(server.redis, join(tempDir(), "gone"));
     await rm(join(tempDir(), "gone"), { recursive: true });
     const { reasons, log } = keepReasons();
@@ -71,7 +78,7 @@ describe("worker/run-finder", () => {
       chunkSize: 4,
     });
     const source = numberedSource(4, (i) => `s3://bucket/a/${i}.jpg`);
-    const run = { head, storage, redis: server.redis, source, outages: testOutages, signal };
+    const run = { head, storage, redis: server.redis, source, outages: testOutages, signal, policy: testPolicy };
     await registerRun(run);
     await enqueueRun(run);
     const consumer = startTestConsumer(server.redis);
@@ -88,7 +95,7 @@ describe("worker/run-finder", () => {
     await rm(join(tempDir(), "parts/part-00000001.parquet"));
     await server.redis.flushall();
     await sleep(1_200);
-    await registerRun({ head, storage, redis: server.redis });
+    await registerRun({ head, storage, redis: server.redis, policy: testPolicy });
     await enqueueRun({ head, storage, redis: server.redis, source, outages: testOutages, signal });
     await completed(run);
     await consumer.drain(1_000);

@@ -41,7 +41,7 @@ describe("worker/served-run", () => {
         return succeeded(somePrediction);
       },
     });
-    const served = await openServedRun({ head: run.head, storage }, context, () => false);
+    const served = await openServedRun({ head: run.head, storage }, context, { priority: () => 0, leave: () => false });
     try {
       await served.serve(await refOf(run), { ...turn, attempt });
       return predicted;
