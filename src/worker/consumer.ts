@@ -49,8 +49,10 @@ const longestIdleMs = 500;
 const mostChunksInFlight = 16;
 /** More than a process ever takes, so that a chunk's rank is its priority first. */
 const chunksOfOnePriority = 2 ** 32;
-/** How long it has to starve before one more is taken: longer than a usual answer of a web server takes. */
+/** How long it has to starve before more are taken: longer than a usual answer of a web server takes. */
 const starvedMs = 100;
+/** How soon a consumer whose places are all taken looks again; it asks nobody, unless an urgent run is there. */
+const fullIdleMs = 50;
 /** How long Redis may take to get the chunks back once the time to drain is over. */
 const giveBackWithinMs = 3_000;
 
@@ -64,6 +66,7 @@ export function startConsumer(settings: ConsumerSettings): Consumer {
   const idle = createIdler(stop.signal);
   let failed: { error: unknown } | null = null;
   let order = 0;
+  let places = settings.chunksInFlight;
 
   const fail = (error: unknown) => {
     if (error instanceof Stopped) return;
@@ -79,6 +82,7 @@ export function startConsumer(settings: ConsumerSettings): Consumer {
       .catch(fail)
       .finally(() => {
         inHand.delete(work);
+        places = settings.chunksInFlight;
         idle.end();
       });
     inHand.set(work, next.run);
@@ -87,8 +91,9 @@ export function startConsumer(settings: ConsumerSettings): Consumer {
   const isStarved = createLaster(settings.isStarving, starvedMs);
   // Where all places are taken, an urgent run still gets one at once, above all that is in hand.
   const takeAbove = (): number => {
-    const hasRoom = inHand.size < settings.chunksInFlight || (isStarved() && inHand.size < mostChunksInFlight);
-    if (hasRoom) return Number.NEGATIVE_INFINITY;
+    // As many again as there are, so that a worker among slow hosts soon has enough in hand.
+    if (isStarved()) places = Math.min(mostChunksInFlight, Math.max(places, 2 * inHand.size));
+    if (inHand.size < places) return Number.NEGATIVE_INFINITY;
     if (inHand.size >= mostChunksInFlight) return Number.POSITIVE_INFINITY;
     return Math.max(...[...inHand.values()].map((run) => run.priority()));
   };
@@ -141,14 +146,17 @@ async function takeUntilStopped(
 ): Promise<void> {
   let idleMs = shortestIdleMs;
   while (!stop.aborted) {
-    const next = await outages.outlast(() => scheduler.next(takeAbove()), stop);
+    const above = takeAbove();
+    const next = await outages.outlast(() => scheduler.next(above), stop);
     if (next !== null) {
       start(next);
       idleMs = shortestIdleMs;
-      continue;
+    } else if (above > Number.NEGATIVE_INFINITY) {
+      await idle.wait(fullIdleMs);
+    } else {
+      await idle.wait(idleMs);
+      idleMs = Math.min(idleMs * 2, longestIdleMs);
     }
-    await idle.wait(idleMs);
-    idleMs = Math.min(idleMs * 2, longestIdleMs);
   }
 }
 
