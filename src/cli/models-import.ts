@@ -2,7 +2,6 @@
 import { resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { findPlaces } from "../library/places.js";
-import { LabelmillError } from "../shared/errors.js";
 import { importOnnxFile } from "../worker/import-onnx-file.js";
 import { type Architecture, architectures } from "../worker/model/architectures.js";
 import { importModel } from "../worker/model/import.js";

@@ -15,7 +15,16 @@ import { sourceOptionTable } from "./source-option-table.js";
 
 const producing: readonly CommandName[] = ["run", "enqueue"];
 const working: readonly CommandName[] = ["run", "work"];
-const everywhere: readonly CommandName[] = ["run", "enqueue", "work", "models", "models verify", "doctor", "results"];
+const everywhere: readonly CommandName[] = [
+  "run",
+  "enqueue",
+  "work",
+  "models",
+  "models verify",
+  "doctor",
+  "results",
+  "results search",
+];
 
 export const optionTable = {
   out: option<string | null>({
@@ -102,7 +111,7 @@ export const optionTable = {
   maxItemBytes: option<number>({
     flag: "--max-item-bytes <n>",
     class: "policy",
-    commands: working,
+    commands: [...working, "results search"],
     description: "largest encoded image that is read",
     expected: "an integer from 1024 to 1073741824",
     schema: integer(1024, 2 ** 30),
@@ -111,7 +120,7 @@ export const optionTable = {
   itemTimeoutMs: option<number>({
     flag: "--item-timeout-ms <ms>",
     class: "policy",
-    commands: working,
+    commands: [...working, "results search"],
     description: "longest decode of one image before it fails with LIMIT_TIME",
     expected: "an integer from 100 to 3600000",
     schema: integer(100, 3_600_000),
@@ -140,7 +149,7 @@ export const optionTable = {
   engine: option<EngineRequest>({
     flag: "--engine <name>",
     class: "execution",
-    commands: [...working, "doctor"],
+    commands: [...working, "doctor", "results search"],
     description: "what executes the model; auto takes the fastest one here, any other runs or is an error",
     expected: "auto, onnx, wasm, tensorflow, webgpu, onnx-cuda or onnx-webgpu",
     schema: z.enum(["auto", ...engineNames]),
@@ -193,7 +202,7 @@ export const optionTable = {
   engineThreads: option<number>({
     flag: "--engine-threads <n>",
     class: "execution",
-    commands: [...working, "models verify", "doctor"],
+    commands: [...working, "models verify", "doctor", "results search"],
     description: "threads of one model call on a CPU; `wasm` takes 8 at most, each with a copy of the network",
     expected: "an integer from 1 to 256",
     schema: integer(1, 256),
@@ -230,7 +239,7 @@ export const optionTable = {
   cacheDir: option<string | null>({
     flag: "--cache-dir <dir>",
     class: "execution",
-    commands: ["run", "enqueue", "work", "models", "models verify", "doctor"],
+    commands: ["run", "enqueue", "work", "models", "models verify", "doctor", "results search"],
     description: "where models are kept",
     expected: "a directory",
     schema: text.nullable(),
