@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { registerResultsExport } from "./results-export.js";
 import { registerResultsSearch } from "./results-search.js";
 import { registerResultsStats } from "./results-stats.js";
 import { registerResultsVerify } from "./results-verify.js";
@@ -6,5 +7,6 @@ import { registerResultsVerify } from "./results-verify.js";
 /** `labelmill results`: everything that reads a dataset. */
 export function registerResults(program: Command): void {
   const results = program.command("results").description("read a dataset");
-  for (const register of [registerResultsStats, registerResultsSearch, registerResultsVerify]) register(results);
+  for (const register of [registerResultsStats, registerResultsSearch, registerResultsExport, registerResultsVerify])
+    register(results);
 }

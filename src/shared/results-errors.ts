@@ -19,7 +19,7 @@ export const resultsErrors = {
     "The image that is searched for cannot be read or decoded; the reason is that which its row would have.",
   ),
   RESULTS_EXISTS: usage(
-    "{path} is there already; remove it, choose another with --to, or give --force",
+    "{path} is there already: {way}; choose another place with --to",
     "An export replaces nothing unless it is told to.",
   ),
   RESULTS_EXPORT: failed(
