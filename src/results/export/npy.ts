@@ -62,7 +62,7 @@ async function writeIds(context: ExportContext, { write }: Output): Promise<{ ke
 }
 
 /** Magic, version, length of the rest, and a Python literal that is padded with spaces and ended by a newline. */
-export function npyHeader(rows: number, width: number): Uint8Array {
+function npyHeader(rows: number, width: number): Uint8Array {
   const literal = `{'descr': '<f4', 'fortran_order': False, 'shape': (${rows}, ${width}), }`;
   const header = Buffer.alloc(headerBytes, " ");
   header.write("\x93NUMPY\x01\x00", "latin1");
