@@ -1,5 +1,5 @@
 /**
- * `npm run bench:results [-- --rows N]`: a made dataset of 2,048 floats a row, and what reading it costs: each command in a
+ * `npm run bench:results [-- --rows N --embedding float16]`: a made dataset of 2,048 floats a row, and what reading it costs: each command in a
  * process of its own, from its start to its end, with the highest resident memory that the kernel noted (Linux).
  */
 import { spawn } from "node:child_process";
@@ -10,13 +10,17 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { embeddingForms } from "../src/shared/embedding-form.js";
 import { sampleIdentity } from "../test/dataset/samples.js";
 import { makeDataset } from "./support/made-dataset.js";
 import { peakResidentMebibytes } from "./support/process-times.js";
 
-const { values } = parseArgs({ options: { rows: { type: "string", default: "100000" } } });
+const { values } = parseArgs({
+  options: { rows: { type: "string", default: "100000" }, embedding: { type: "string", default: "float32" } },
+});
 const rows = Number(values.rows);
 const width = 2_048;
+const embedding = embeddingForms.find((form) => form === values.embedding) ?? "float32";
 const entry = fileURLToPath(new URL("../src/cli/main.js", import.meta.url));
 const dir = await mkdtemp(join(tmpdir(), "lm-results-"));
 const out = join(dir, "dataset");
@@ -29,16 +33,18 @@ const commands: readonly (readonly string[])[] = [
   ["export", out, "--format", "npy", "--to", join(dir, "rows.npy")],
 ];
 
+const wantsEmbeddings = (args: readonly string[]) => args.includes("npy") || args.includes("--index");
+
 try {
   const started = performance.now();
-  await makeDataset(out, { rows, width, identity: { ...sampleIdentity, chunkSize: 256, topK: 5 } });
+  await makeDataset(out, { rows, width, identity: { ...sampleIdentity, chunkSize: 256, topK: 5, embedding } });
   const seconds = (performance.now() - started) / 1000;
   const bytes = await bytesOf(join(out, "parts"));
   console.log(
     `${rows} rows of ${width} floats made in ${seconds.toFixed(1)} s: ${Math.round(bytes / rows)} bytes a row`,
   );
   console.log("command                    s  peak RSS MiB");
-  for (const args of commands) await measure(args);
+  for (const args of commands) if (embedding !== "none" || !wantsEmbeddings(args)) await measure(args);
 } finally {
   await rm(dir, { recursive: true, force: true });
 }

@@ -7,6 +7,7 @@ import type { Data, Table } from "apache-arrow";
 import { type FileMetaData, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
 import { type EmbeddingBlock, joinBlocks } from "./embedding-block.js";
+import { fromHalves } from "./float16.js";
 import { footerKey, footerSchema } from "./part-footer.js";
 import { type PartCounts, type Row, rowColumns } from "./row.js";
 import type { Storage } from "./storage/storage.js";
@@ -94,7 +95,8 @@ function embeddingsOf(batch: Data): (Float32Array | null)[] {
 
 /** What the lists of a FixedSizeList hold, one after the other; zeros stand where a list is null. */
 function floatsOf(batch: Data): Float32Array {
-  return batch.children[0]?.values;
+  const values: Float32Array | Uint16Array = batch.children[0]?.values;
+  return values instanceof Uint16Array ? fromHalves(values) : values;
 }
 
 /**

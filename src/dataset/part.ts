@@ -40,7 +40,8 @@ export async function commitPart(
   const { format, embedding } = head.identity;
   const columns = columnNames(embedding);
   const counts = countRows(rows);
-  const bytes = await encode(format, { runId: head.runId, chunk, rows, columns, embeddingWidth, making, counts });
+  const content = { rows, columns, embedding, embeddingWidth, making, counts };
+  const bytes = await encode(format, { runId: head.runId, chunk, ...content });
   const path = partPath(chunk, format);
   if ((await storage.createOnce(path, bytes)) === "created") return { counts, won: true };
   const winner = await readPartCounts(storage, chunk, format);

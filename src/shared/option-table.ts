@@ -6,6 +6,7 @@
 import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { type BatchSizeRequest, largestBatchSize } from "./batch-size.js";
+import { type EmbeddingForm, embeddingForms } from "./embedding-form.js";
 import { type DevicesRequest, type EngineName, type EngineRequest, engineNames } from "./engine-names.js";
 import { fetchOptions } from "./fetch-options.js";
 import { logFormats, logLevels } from "./log.js";
@@ -76,13 +77,13 @@ export const optionTable = {
     schema: integer(1, 1000),
     default: 5,
   }),
-  embedding: option<"float32" | "none">({
+  embedding: option<EmbeddingForm>({
     flag: "--embedding <form>",
     class: "identity",
     commands: producing,
-    description: "keep the embedding as float32, or none",
-    expected: "float32 or none",
-    schema: z.enum(["float32", "none"]),
+    description: "keep the embedding as float32, as float16 in half the space, or none",
+    expected: "float32, float16 or none",
+    schema: z.enum(embeddingForms),
     default: "float32",
   }),
   format: option<"parquet" | "jsonl">({
