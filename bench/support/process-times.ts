@@ -23,3 +23,9 @@ export async function childrenOf(pid: number): Promise<number[]> {
   const list = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
   return list.trim().split(" ").filter(Boolean).map(Number);
 }
+
+/** The kernel's own mark of the highest resident memory, so that no peak falls between two samples (Linux). */
+export async function peakResidentMebibytes(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
+  return Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) / 1024;
+}

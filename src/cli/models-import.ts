@@ -2,7 +2,6 @@
 import { resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { findPlaces } from "../library/places.js";
-import { LabelmillError } from "../shared/errors.js";
 import { importOnnxFile } from "../worker/import-onnx-file.js";
 import { type Architecture, architectures } from "../worker/model/architectures.js";
 import { importModel } from "../worker/model/import.js";
@@ -15,6 +14,7 @@ import { type Preprocess, preprocessSha256 } from "../worker/model/preprocess.js
 import type { ResNetSpec, StridePlacement } from "../worker/model/spec.js";
 import { removeModel } from "../worker/model/store.js";
 import { addFlags, resolveFlags } from "./flags.js";
+import { invalid, parseInteger } from "./invalid-option.js";
 import { openTerminal, type Terminal } from "./terminal.js";
 
 const importHelp = `
@@ -164,18 +164,8 @@ function parseTriple(option: "mean" | "std", text: string): [number, number, num
   throw invalid(option, `three numbers for pixels of 0 to 255${range} (those for pixels of 0 to 1, times 255)`, text);
 }
 
-function parseInteger(option: string, text: string, min: number, max: number): number {
-  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= min && value <= max) return value;
-  throw invalid(option, `an integer from ${min} to ${max}`, text);
-}
-
 function parseEpsilon(text: string): number {
   const value = text.trim() === "" ? Number.NaN : Number(text);
   if (value > 0 && value < 1) return value;
   throw invalid("epsilon", "a number above 0 and below 1", text);
-}
-
-function invalid(option: string, expected: string, value: string): LabelmillError {
-  return new LabelmillError("OPTION_INVALID", { option, expected, value, from: "flag" });
 }

@@ -1,3 +1,4 @@
+import type { EmbeddingForm } from "../shared/embedding-form.js";
 import type { PartCounts, Row } from "./row.js";
 
 /** How a part came about: for its footer only, never for its rows. Further details may stand beside these. */
@@ -21,6 +22,7 @@ export interface EncodablePart {
   readonly rows: readonly Row[];
   readonly columns: readonly (keyof Row)[];
   readonly embeddingWidth: number;
+  readonly embedding: EmbeddingForm;
   readonly making: PartMaking;
   readonly counts: PartCounts;
 }

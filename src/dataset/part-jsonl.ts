@@ -1,22 +1,32 @@
 /**
  * JSONL parts: one line a row, for people and shells; three times the size of Parquet, and without a footer, so how the
- * part was made is not kept. Called by `part` only.
+ * part was made is not kept. Called by `part`, and by the export of the same form.
  */
 import { setImmediate } from "node:timers/promises";
+import { fromHalves, toHalves } from "./float16.js";
 import type { EncodablePart } from "./part-content.js";
 import { type Row, rowColumns } from "./row.js";
 import type { Storage } from "./storage/storage.js";
 
 /** Encodes rows as UTF-8 lines with the columns as keys, in order. Lone surrogates become U+FFFD, as in Parquet. */
-export async function encodeJsonl({ rows, columns }: EncodablePart): Promise<Uint8Array> {
+export async function encodeJsonl({ rows, columns, embedding }: EncodablePart): Promise<Uint8Array> {
   const lines: string[] = [];
   for (const row of rows) {
-    const members = columns.map((name) => `${JSON.stringify(name)}:${encodeValue(row[name])}`);
-    lines.push(`{${members.join(",")}}\n`);
+    lines.push(encodeJsonlRow(embedding === "float16" ? withHalves(row) : row, columns));
     // A row with 2,048 floats takes 0.5 ms, and this process must answer for its locks in between.
     if (lines.length % 8 === 0) await setImmediate();
   }
   return Buffer.from(lines.join(""), "utf8");
+}
+
+/** JSON has no halves: their values stand there. */
+function withHalves(row: Row): Row {
+  return row.embedding === null ? row : { ...row, embedding: fromHalves(toHalves(row.embedding)) };
+}
+
+/** One row as a line, with its end; the columns are its keys, in order. */
+export function encodeJsonlRow<K extends keyof Row>(row: Pick<Row, K>, columns: readonly K[]): string {
+  return `{${columns.map((name) => `${JSON.stringify(name)}:${encodeValue(row[name])}`).join(",")}}\n`;
 }
 
 /**

@@ -8,6 +8,7 @@ import {
   type DataType,
   Field,
   FixedSizeList,
+  Float16,
   Float32,
   Float64,
   Int32,
@@ -25,6 +26,7 @@ import {
   vectorFromArray,
 } from "apache-arrow";
 import { Compression, Table as WasmTable, WriterPropertiesBuilder, writeParquet } from "parquet-wasm/node";
+import { toHalves } from "./float16.js";
 import type { EncodablePart } from "./part-content.js";
 import { footerKey, type PartFooter } from "./part-footer.js";
 import { type ColumnType, type Row, rowColumns } from "./row.js";
@@ -49,9 +51,10 @@ function writeTable(table: Table, { runId, chunk, counts, making }: EncodablePar
   return writeParquet(WasmTable.fromIPCStream(tableToIPC(table, "stream")), properties.build());
 }
 
-function buildColumn(name: keyof Row, { rows, embeddingWidth }: EncodablePart): Data {
+function buildColumn(name: keyof Row, part: EncodablePart): Data {
+  const { rows } = part;
   const { type } = rowColumns[name];
-  if (type === "fixed_size_list<float32>") return buildEmbeddings(rows, embeddingWidth);
+  if (type === "fixed_size_list<float32>") return buildEmbeddings(part);
   return dataOf(
     vectorFromArray(
       rows.map((row) => toArrow(type, row[name])),
@@ -62,7 +65,7 @@ function buildColumn(name: keyof Row, { rows, embeddingWidth }: EncodablePart): 
 }
 
 /** Builds the floats directly: through Arrow's builders this column alone would take a second. */
-function buildEmbeddings(rows: readonly Row[], width: number): Data {
+function buildEmbeddings({ rows, embeddingWidth: width, embedding: form }: EncodablePart): Data {
   const floats = new Float32Array(rows.length * width);
   const validity = new Uint8Array(Math.ceil(rows.length / 8));
   rows.forEach(({ embedding }, i) => {
@@ -71,10 +74,16 @@ function buildEmbeddings(rows: readonly Row[], width: number): Data {
     validity[i >> 3] = (validity[i >> 3] ?? 0) | (1 << (i & 7));
   });
   const nullCount = rows.filter((row) => row.embedding === null).length;
-  const child = makeData({ type: new Float32(), length: floats.length, nullCount: 0, data: floats });
-  const type = new FixedSizeList(width, new Field("item", new Float32(), false));
+  const child = form === "float16" ? halvesOf(floats) : floatsOf(floats);
+  const type = new FixedSizeList(width, new Field("item", child.type, false));
   return makeData({ type, length: rows.length, nullCount, nullBitmap: validity, child });
 }
+
+const floatsOf = (data: Float32Array): Data<Float32 | Float16> =>
+  makeData({ type: new Float32(), length: data.length, nullCount: 0, data });
+
+const halvesOf = (floats: Float32Array): Data<Float32 | Float16> =>
+  makeData({ type: new Float16(), length: floats.length, nullCount: 0, data: toHalves(floats) });
 
 const arrowTypes = {
   utf8: () => new Utf8(),

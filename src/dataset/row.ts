@@ -2,6 +2,7 @@
  * The row: one item's result, and the columns of every dataset. Field names are the column names of Parquet and the
  * keys of JSONL, hence the snake case. Nothing here depends on which worker made a row, or when.
  */
+import type { EmbeddingForm } from "../shared/embedding-form.js";
 
 /** See `docs/results.md` for the meaning of each column. Unknown is null, never zero. */
 export interface Row {
@@ -18,7 +19,7 @@ export interface Row {
   readonly top_labels: readonly string[] | null;
   readonly top_indices: readonly number[] | null;
   readonly top_scores: readonly number[] | null;
-  /** Null also where the run keeps no embeddings. */
+  /** Null also where the run keeps no embeddings; of a run that keeps float16, what those are exactly. */
   readonly embedding: Float32Array | null;
   readonly width: number | null;
   readonly height: number | null;
@@ -35,7 +36,7 @@ export interface Row {
   readonly precision: string;
 }
 
-/** A column's type, in the words of Arrow. The width of `embedding` is the model's. */
+/** A column's type, in the words of Arrow. The width of `embedding` is the model's; its floats are halves where a run says so. */
 export type ColumnType =
   | "utf8"
   | "int32"
@@ -88,7 +89,7 @@ export const rowColumns: Readonly<Record<keyof Row, ColumnSpec>> = {
 };
 
 /** The names of `rowColumns`, in order; without `embedding` for a run that keeps none. */
-export function columnNames(embedding: "float32" | "none"): readonly (keyof Row)[] {
+export function columnNames(embedding: EmbeddingForm): readonly (keyof Row)[] {
   const names = Object.keys(rowColumns) as (keyof Row)[];
   return embedding === "none" ? names.filter((name) => name !== "embedding") : names;
 }

@@ -5,6 +5,7 @@
  */
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { z } from "zod";
+import { type EmbeddingForm, embeddingForms } from "../shared/embedding-form.js";
 import { LabelmillError, messageOf } from "../shared/errors.js";
 import { type InputFormat, inputFormats } from "../shared/input-formats.js";
 import { type Precision, precisions } from "../shared/precision.js";
@@ -34,7 +35,7 @@ export interface RunIdentity {
   readonly preprocessSha256: string;
   readonly precision: Precision;
   readonly topK: number;
-  readonly embedding: "float32" | "none";
+  readonly embedding: EmbeddingForm;
   readonly format: PartFormat;
 }
 
@@ -73,7 +74,7 @@ const identitySchema = z.strictObject({
   preprocessSha256: sha256,
   precision: z.enum(precisions),
   topK: positive,
-  embedding: z.enum(["float32", "none"]),
+  embedding: z.enum(embeddingForms),
   format: z.enum(["parquet", "jsonl"]),
 }) satisfies z.ZodType<RunIdentity>;
 

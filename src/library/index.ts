@@ -3,7 +3,6 @@
 export type { Row } from "../dataset/row.js";
 export type { RunIdentity } from "../dataset/run-head.js";
 export type { Summary } from "../dataset/summary.js";
-export { openResults } from "../results/open.js";
 export { type ErrorCode, LabelmillError } from "../shared/errors.js";
 export { createLog, type Log } from "../shared/log.js";
 export type { Options } from "../shared/options.js";
@@ -11,6 +10,7 @@ export type { CalibrationReport } from "../worker/calibrate.js";
 export type { Worker } from "../worker/start.js";
 export type { CallOptions } from "./context.js";
 export { type EnqueueOptions, type EnqueueResult, enqueue } from "./enqueue.js";
+export { openResults, type Results } from "./open-results.js";
 export { quantize } from "./quantize.js";
 export { type RunOptions, type RunProgress, type RunResult, type RunStart, run } from "./run.js";
 export type { RunReport, RunStatus } from "./run-status.js";

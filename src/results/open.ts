@@ -1,8 +1,9 @@
-import { type PartFormat, parsePartPath, partsPrefix } from "../dataset/layout.js";
+import { type PartFormat, parsePartPath, partPath, partsPrefix } from "../dataset/layout.js";
 import { readPartRows } from "../dataset/part.js";
 import type { Row } from "../dataset/row.js";
 import { type RunHead, readRunHead } from "../dataset/run-head.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
+import type { Storage } from "../dataset/storage/storage.js";
 import { readSummary, type Summary } from "../dataset/summary.js";
 
 /** A dataset as it was when it was opened: its committed parts, complete or not. Holds nothing open. */
@@ -17,24 +18,53 @@ export interface Results {
    * leaving `embedding` out makes it tens of times faster. Throws `RUN_DATASET_CORRUPT`, `STORAGE_*`.
    */
   rows<K extends keyof Row = keyof Row>(options?: { readonly columns?: readonly K[] }): AsyncIterable<Pick<Row, K>>;
+  /**
+   * The row of the item at `itemIndex`, or null where its part is not committed; reads that part alone. Throws as `rows`
+   * does.
+   */
+  rowAt<K extends keyof Row = keyof Row>(
+    itemIndex: number,
+    options?: { readonly columns?: readonly K[] },
+  ): Promise<Pick<Row, K> | null>;
+}
+
+/** The same, with what the other files of this room read it by. */
+export interface OpenedResults extends Results {
+  readonly storage: Storage;
+  /** Paths of the parts in `storage`, in item order. */
+  readonly parts: readonly string[];
 }
 
 /**
  * Opens the dataset in the directory `out`. Throws `RUN_NOT_A_DATASET`, `RUN_SCHEMA`, `RUN_DATASET_CORRUPT`,
  * `STORAGE_*`.
  */
-export async function openResults(out: string): Promise<Results> {
+export async function openResults(out: string): Promise<OpenedResults> {
   const storage = openStorage(out);
   const head = await readRunHead(storage);
   // The summary first: it is written last, so if it is there then all parts are.
   const summary = await readSummary(storage);
-  const parts = (await storage.list(partsPrefix)).filter((path) => isPartOf(path, head.identity.format));
+  const { format, chunkSize } = head.identity;
+  const parts = (await storage.list(partsPrefix)).filter((path) => isPartOf(path, format));
+  const known = new Set(parts);
   return {
     head,
     summary,
+    storage,
+    parts,
     partPaths: parts.map((path) => `${storage.location}/${path}`),
     async *rows(options) {
       for (const path of parts) yield* readPartRows(storage, path, options?.columns);
+    },
+    async rowAt(itemIndex, options) {
+      const path = partPath(Math.floor(itemIndex / chunkSize), format);
+      if (!known.has(path)) return null;
+      let at = itemIndex % chunkSize;
+      for await (const row of readPartRows(storage, path, options?.columns)) {
+        if (at === 0) return row;
+        at -= 1;
+      }
+      return null;
     },
   };
 }

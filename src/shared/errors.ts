@@ -7,6 +7,7 @@
 import { controlErrors } from "./control-errors.js";
 import { type ErrorSpec, failed, item, usage } from "./error-spec.js";
 import { fetchErrors } from "./fetch-errors.js";
+import { resultsErrors } from "./results-errors.js";
 
 export const errorTable = {
   ...fetchErrors,
@@ -201,6 +202,7 @@ export const errorTable = {
     "The weights of {name} are not usable: {reason}",
     "The file is damaged, of a foreign format, or not of a model that this version runs: the message names the tensor, node, entry or byte. Nothing was cached, and no program in the file was run.",
   ),
+  ...resultsErrors,
   ENGINE_UNAVAILABLE: failed(
     "Engine {engine} cannot run here: {reason}",
     "`labelmill doctor` says what is here and what to install.",
@@ -247,6 +249,13 @@ export class LabelmillError extends Error {
     this.exitCode = errorTable[code].exitCode;
     this.retryable = errorTable[code].retryable;
   }
+}
+
+/** The error of `code` whose message was made, from the same table, in another process or thread. */
+export function errorFromAfar(code: RunErrorCode, message: string): LabelmillError {
+  const error = new LabelmillError(code);
+  error.message = message;
+  return error;
 }
 
 /** Whether `thrown` is our error of that code. */

@@ -4,7 +4,16 @@
 import { z } from "zod";
 
 export type OptionClass = "identity" | "policy" | "execution";
-export type CommandName = "run" | "enqueue" | "work" | "models" | "models verify" | "doctor" | "results" | "runs";
+export type CommandName =
+  | "run"
+  | "enqueue"
+  | "work"
+  | "models"
+  | "models verify"
+  | "doctor"
+  | "results"
+  | "results search"
+  | "runs";
 
 export interface OptionSpec<T = unknown> {
   /** As a flag is written, without a value for booleans: `--chunk-size <n>`. */

@@ -6,6 +6,7 @@
 import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { type BatchSizeRequest, largestBatchSize } from "./batch-size.js";
+import { type EmbeddingForm, embeddingForms } from "./embedding-form.js";
 import { type DevicesRequest, type EngineName, type EngineRequest, engineNames } from "./engine-names.js";
 import { fetchOptions } from "./fetch-options.js";
 import { logFormats, logLevels } from "./log.js";
@@ -25,6 +26,7 @@ const everywhere: readonly CommandName[] = [
   "doctor",
   "results",
   "runs",
+  "results search",
 ];
 
 export const optionTable = {
@@ -77,13 +79,13 @@ export const optionTable = {
     schema: integer(1, 1000),
     default: 5,
   }),
-  embedding: option<"float32" | "none">({
+  embedding: option<EmbeddingForm>({
     flag: "--embedding <form>",
     class: "identity",
     commands: producing,
-    description: "keep the embedding as float32, or none",
-    expected: "float32 or none",
-    schema: z.enum(["float32", "none"]),
+    description: "keep the embedding as float32, as float16 in half the space, or none",
+    expected: "float32, float16 or none",
+    schema: z.enum(embeddingForms),
     default: "float32",
   }),
   format: option<"parquet" | "jsonl">({
@@ -138,7 +140,7 @@ export const optionTable = {
   maxItemBytes: option<number>({
     flag: "--max-item-bytes <n>",
     class: "policy",
-    commands: working,
+    commands: [...working, "results search"],
     description: "largest encoded image that is read",
     expected: "an integer from 1024 to 1073741824",
     schema: integer(1024, 2 ** 30),
@@ -147,7 +149,7 @@ export const optionTable = {
   itemTimeoutMs: option<number>({
     flag: "--item-timeout-ms <ms>",
     class: "policy",
-    commands: working,
+    commands: [...working, "results search"],
     description: "longest decode of one image before it fails with LIMIT_TIME",
     expected: "an integer from 100 to 3600000",
     schema: integer(100, 3_600_000),
@@ -177,7 +179,7 @@ export const optionTable = {
   engine: option<EngineRequest>({
     flag: "--engine <name>",
     class: "execution",
-    commands: [...working, "doctor"],
+    commands: [...working, "doctor", "results search"],
     description: "what executes the model; auto takes the fastest one here, any other runs or is an error",
     expected: "auto, onnx, wasm, tensorflow, webgpu, onnx-cuda or onnx-webgpu",
     schema: z.enum(["auto", ...engineNames]),
@@ -230,7 +232,7 @@ export const optionTable = {
   engineThreads: option<number>({
     flag: "--engine-threads <n>",
     class: "execution",
-    commands: [...working, "models verify", "doctor"],
+    commands: [...working, "models verify", "doctor", "results search"],
     description: "threads of one model call on a CPU; `wasm` takes 8 at most, each with a copy of the network",
     expected: "an integer from 1 to 256",
     schema: integer(1, 256),
@@ -267,7 +269,7 @@ export const optionTable = {
   cacheDir: option<string | null>({
     flag: "--cache-dir <dir>",
     class: "execution",
-    commands: ["run", "enqueue", "work", "models", "models verify", "doctor"],
+    commands: ["run", "enqueue", "work", "models", "models verify", "doctor", "results search"],
     description: "where models are kept",
     expected: "a directory",
     schema: text.nullable(),

@@ -66,7 +66,7 @@ export function startConsumer(settings: ConsumerSettings): Consumer {
   const idle = createIdler(stop.signal);
   let failed: { error: unknown } | null = null;
   let order = 0;
-  let places = settings.chunksInFlight;
+  const places = createPlaces(settings, inHand);
 
   const fail = (error: unknown) => {
     if (error instanceof Stopped) return;
@@ -82,22 +82,19 @@ export function startConsumer(settings: ConsumerSettings): Consumer {
       .catch(fail)
       .finally(() => {
         inHand.delete(work);
-        places = settings.chunksInFlight;
+        places.shrink();
         idle.end();
       });
     inHand.set(work, next.run);
   };
 
-  const isStarved = createLaster(settings.isStarving, starvedMs);
-  // Where all places are taken, an urgent run still gets one at once, above all that is in hand.
-  const takeAbove = (): number => {
-    // As many again as there are, so that a worker among slow hosts soon has enough in hand.
-    if (isStarved()) places = Math.min(mostChunksInFlight, Math.max(places, 2 * inHand.size));
-    if (inHand.size < places) return Number.NEGATIVE_INFINITY;
-    if (inHand.size >= mostChunksInFlight) return Number.POSITIVE_INFINITY;
-    return Math.max(...[...inHand.values()].map((run) => run.priority()));
-  };
-  const done = takeUntilStopped(stop.signal, { scheduler, idle, takeAbove, start, outages: settings.outages })
+  const done = takeUntilStopped(stop.signal, {
+    scheduler,
+    idle,
+    takeAbove: places.takeAbove,
+    start,
+    outages: settings.outages,
+  })
     .catch(fail)
     .then(async () => {
       await Promise.all(inHand.keys());
@@ -115,6 +112,34 @@ export function startConsumer(settings: ConsumerSettings): Consumer {
       const silent = setTimeout(() => abandon.abort(), timeoutMs + giveBackWithinMs);
       await ended.finally(() => [late, silent].forEach(clearTimeout));
       if (abandon.signal.aborted) settings.log.warn(redisSilentMessage);
+    },
+  };
+}
+
+interface Places {
+  /** The priority above which a chunk may be taken. */
+  readonly takeAbove: () => number;
+  /** A chunk has left. */
+  shrink(): void;
+}
+
+/** How many chunks may be in hand: more while the worker starves, and at once where an urgent run is there. */
+function createPlaces(
+  { chunksInFlight, isStarving }: ConsumerSettings,
+  inHand: ReadonlyMap<Promise<void>, ServedRun>,
+): Places {
+  const isStarved = createLaster(isStarving, starvedMs);
+  let places = chunksInFlight;
+  return {
+    takeAbove() {
+      // As many again as there are, so that a worker among slow hosts soon has enough in hand.
+      if (isStarved()) places = Math.max(places, Math.min(mostChunksInFlight, 2 * inHand.size));
+      if (inHand.size < places) return Number.NEGATIVE_INFINITY;
+      if (inHand.size >= mostChunksInFlight) return Number.POSITIVE_INFINITY;
+      return Math.max(...[...inHand.values()].map((run) => run.priority()));
+    },
+    shrink() {
+      places = chunksInFlight;
     },
   };
 }

@@ -26,6 +26,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
 export const ports: Readonly<Record<string, string>> = {
   "src/dataset/storage": "storage.ts",
   "src/producer/source": "source.ts",
+  "src/results/export": "exporter.ts",
   "src/worker/fetch": "fetcher.ts",
   "src/worker/model/engines": "engine.ts",
 };

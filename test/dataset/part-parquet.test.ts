@@ -61,6 +61,7 @@ describe("dataset/part-parquet", () => {
         runId: sampleRunId,
         rows,
         columns: columnNames("float32"),
+        embedding: "float32" as const,
         embeddingWidth: 3,
         counts: countRows(rows),
       };
@@ -88,7 +89,9 @@ describe("dataset/part-parquet", () => {
       }));
       const making = sampleDraft(rows).making;
       const columns = columnNames("float32");
-      const part = { runId: sampleRunId, chunk: 0, rows, columns, embeddingWidth, making, counts: countRows(rows) };
+      const counts = countRows(rows);
+      const embedding = "float32" as const;
+      const part = { runId: sampleRunId, chunk: 0, rows, columns, embedding, embeddingWidth, making, counts };
       await storage.createOnce(partPath(0, "parquet"), encodeParquet(part));
       const sizes: number[] = [];
       for (let n = 0; n < 50; n += 1) {

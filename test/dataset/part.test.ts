@@ -3,7 +3,13 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { type PartFormat, partPath } from "../../src/dataset/layout.js";
-import { commitPart, type PartDraft, readPartCounts, readPartRows } from "../../src/dataset/part.js";
+import {
+  commitPart,
+  type PartDraft,
+  readPartCounts,
+  readPartEmbeddings,
+  readPartRows,
+} from "../../src/dataset/part.js";
 import { countRows, type Row } from "../../src/dataset/row.js";
 import { openStorage } from "../../src/dataset/storage/open-storage.js";
 import { collect, failedRow, inDirectory, okRow, sampleDraft } from "./samples.js";
@@ -120,6 +126,27 @@ for (const format of formats) {
         );
         const bytes = await readFile(join(directory, partPath(0, format)));
         assert.equal(bytes.includes("embedding"), false);
+      }));
+
+    it("keeps embeddings as halves, and reads back what those are", () =>
+      inDirectory(async (directory) => {
+        const storage = openStorage(directory);
+        await commitPart(storage, sampleDraft(mixedRows(), { format, embedding: "float16" }));
+        // 0.1 and 1/3 to 11 significant bits.
+        const halves = (row: Row) => row.embedding && Float32Array.of(row.item_index, 1638 / 2 ** 14, 1365 / 2 ** 12);
+        const expected = mixedRows().map((row) => ({ ...row, embedding: halves(row) }));
+        assert.deepEqual(await readAll(directory), expected);
+        const { itemIndices, width, floats } = await readPartEmbeddings(storage, partPath(0, format));
+        const there = expected.filter((row) => row.embedding !== null);
+        assert.deepEqual(
+          itemIndices,
+          there.map((row) => row.item_index),
+        );
+        assert.equal(width, 3);
+        assert.deepEqual(
+          [...floats],
+          there.flatMap((row) => [...(row.embedding ?? [])]),
+        );
       }));
 
     it("reads the asked-for columns alone", () =>

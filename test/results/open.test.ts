@@ -24,6 +24,16 @@ for (const format of ["parquet", "jsonl"] as const) {
         assert.deepEqual(projected[5], { item_index: 5, status: "failed" });
       }));
 
+    it("reads one row by its index, and null where its part is not there", () =>
+      inDirectory(async (directory) => {
+        await writeDataset(directory, format);
+        const results = await openResults(directory);
+        assert.equal((await results.rowAt(5))?.error_code, "FETCH_NOT_FOUND");
+        assert.deepEqual(await results.rowAt(3, { columns: ["uri"] }), { uri: "/photos/3.jpg" });
+        assert.equal(await results.rowAt(6), null);
+        assert.equal(await results.rowAt(8), null);
+      }));
+
     it("passes over files that are no parts of the run", () =>
       inDirectory(async (directory) => {
         await writeDataset(directory, format);

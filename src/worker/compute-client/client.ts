@@ -14,17 +14,10 @@
  *     close()                       -> closed, from any state; the child is killed
  */
 import type { ChildProcess } from "node:child_process";
-import { failure, LabelmillError } from "../../shared/errors.js";
+import { errorFromAfar, failure, LabelmillError } from "../../shared/errors.js";
 import { type Log, silentLog } from "../../shared/log.js";
 import { type Deadline, startDeadline } from "../compute/deadline.js";
-import {
-  type ComputeSettings,
-  type EngineReport,
-  errorFromAfar,
-  type FromChild,
-  type Prediction,
-  type StageTimes,
-} from "../compute/protocol.js";
+import type { ComputeSettings, EngineReport, FromChild, Prediction, StageTimes } from "../compute/protocol.js";
 import { addTimes } from "../compute/tally.js";
 import { failedWith, type Outcome } from "../outcome.js";
 import { type ChildHandle, watchChild } from "./child-handle.js";

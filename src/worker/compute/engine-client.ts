@@ -3,11 +3,11 @@
  * blocks its thread (1.46 s for a batch of 32 in onnxruntime-node), and decoding has to go on meanwhile.
  */
 import { Worker } from "node:worker_threads";
-import { LabelmillError, type RunErrorCode } from "../../shared/errors.js";
+import { errorFromAfar, LabelmillError, type RunErrorCode } from "../../shared/errors.js";
 import type { TopK } from "../model/top-k.js";
 import type { Outcome } from "../outcome.js";
 import type { LoweredLimit } from "./fit-batches.js";
-import { type ComputeSettings, type EngineReport, errorFromAfar } from "./protocol.js";
+import type { ComputeSettings, EngineReport } from "./protocol.js";
 
 /** What the thread is told at its start. */
 export type EngineThreadSettings = Pick<

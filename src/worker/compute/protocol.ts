@@ -5,7 +5,7 @@
  */
 import type { BatchSizeRequest } from "../../shared/batch-size.js";
 import type { EngineName, EngineRequest } from "../../shared/engine-names.js";
-import { LabelmillError, type RunErrorCode } from "../../shared/errors.js";
+import type { RunErrorCode } from "../../shared/errors.js";
 import type { Precision } from "../../shared/precision.js";
 import { inputSize } from "../model/preprocess.js";
 import type { Outcome } from "../outcome.js";
@@ -125,10 +125,3 @@ export interface DecodedImage {
 
 /** Bytes of one image as the engines take it: rows and columns of `inputSize`, RGB; see the `Engine` port. */
 export const inputBytes = inputSize * inputSize * 3;
-
-/** The error of `code` whose message was made, from the same table, in another process or thread. */
-export function errorFromAfar(code: RunErrorCode, message: string): LabelmillError {
-  const error = new LabelmillError(code);
-  error.message = message;
-  return error;
-}

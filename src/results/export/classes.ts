@@ -1,0 +1,34 @@
+import type { ExportContext } from "./exporter.js";
+import { rowsOf } from "./rows.js";
+
+/** A class that some row has. */
+export interface ExportedClass {
+  readonly index: number;
+  /** Its label; followed by its index where another class has the same one. */
+  readonly name: string;
+}
+
+/** The classes of all rows, by index. One pass over two columns: what names them must be known before the first row. */
+export async function readClasses(context: ExportContext): Promise<ReadonlyMap<number, ExportedClass>> {
+  const labels = new Map<number, string>();
+  for await (const { label, label_index: index } of rowsOf(context, ["label", "label_index"])) {
+    if (label !== null && index !== null) labels.set(index, label);
+  }
+  return nameApart(labels, (label) => label);
+}
+
+/** Gives each class the name that `nameOf` makes of its label, with the index where names would be the same. */
+export function nameApart(
+  labels: ReadonlyMap<number, string>,
+  nameOf: (label: string) => string,
+): ReadonlyMap<number, ExportedClass> {
+  const uses = new Map<string, number>();
+  for (const label of labels.values()) uses.set(nameOf(label), (uses.get(nameOf(label)) ?? 0) + 1);
+  const sorted = [...labels].sort(([a], [b]) => a - b);
+  return new Map(
+    sorted.map(([index, label]) => {
+      const name = nameOf(label);
+      return [index, { index, name: (uses.get(name) ?? 0) > 1 ? `${name}_${index}` : name }];
+    }),
+  );
+}

@@ -1,0 +1,119 @@
+/**
+ * Finding rows again: by how near their embeddings are to that of another row or of an image, or by their label. What an
+ * image's embedding is, the caller knows (`library/search`); nothing here runs a model.
+ */
+import type { Row } from "../dataset/row.js";
+import { LabelmillError } from "../shared/errors.js";
+import { findNearestInThreads } from "./nearest-threads.js";
+import type { OpenedResults } from "./open.js";
+
+const hitColumns = ["item_index", "item_id", "uri", "label", "label_index", "score"] as const;
+
+/** A row that was found. */
+export interface Hit extends Pick<Row, (typeof hitColumns)[number]> {
+  /** With the embedding that was searched for; null for a search by label. */
+  readonly cosine: number | null;
+}
+
+/** The embedding to search for, and the row that it is of, if any. */
+export interface Query {
+  readonly embedding: Float32Array;
+  /** Is not among the hits. */
+  readonly itemIndex: number | null;
+}
+
+/** The `top` rows nearest to the query by cosine, nearest first. Throws RESULTS_NO_EMBEDDING. */
+export async function searchNearest(results: OpenedResults, query: Query, top: number): Promise<Hit[]> {
+  requireEmbeddings(results);
+  const wanted = { embedding: query.embedding, top, except: query.itemIndex };
+  const neighbours = await findNearestInThreads(results.storage, results.parts, wanted);
+  const hits = neighbours.map(async ({ itemIndex, cosine }) => {
+    const row = await results.rowAt(itemIndex, { columns: hitColumns });
+    if (row === null) throw notFound(results, `item_index ${itemIndex}`);
+    return { ...row, cosine };
+  });
+  return Promise.all(hits);
+}
+
+/** The query that a row is: that at index `item`, or the first one with that id. Throws RESULTS_NOT_FOUND, RESULTS_NO_EMBEDDING. */
+export async function queryOf(
+  results: OpenedResults,
+  item: { readonly index: number } | { readonly id: string },
+): Promise<Query> {
+  requireEmbeddings(results);
+  const itemIndex = "index" in item ? item.index : await indexOfId(results, item.id);
+  const row = await results.rowAt(itemIndex, { columns: ["embedding", "error_code"] });
+  const what = `item_index ${itemIndex}`;
+  if (row === null) throw notFound(results, what);
+  if (row.embedding !== null) return { embedding: row.embedding, itemIndex };
+  throw new LabelmillError("RESULTS_NO_EMBEDDING", { what, reason: `it failed with ${row.error_code}` });
+}
+
+/** The `top` rows whose label it is, by name or index, surest first. Throws RESULTS_NOT_FOUND with the nearest names. */
+export async function searchLabel(results: OpenedResults, label: string, top: number): Promise<Hit[]> {
+  const index = /^\d+$/.test(label) ? Number(label) : null;
+  const names = new Set<string>();
+  let best: Hit[] = [];
+  for await (const row of results.rows({ columns: hitColumns })) {
+    if (row.label === null) continue;
+    names.add(row.label);
+    if (row.label !== label && row.label_index !== index) continue;
+    best.push({ ...row, cosine: null });
+    if (best.length >= 2 * top) best = surest(best, top);
+  }
+  if (best.length > 0) return surest(best, top);
+  const near = nearestNames(label, [...names]);
+  throw notFound(results, `label ${label}`, near.length === 0 ? "" : `; near: ${near.join(", ")}`);
+}
+
+/** Sorting is stable, and rows come in order: equal ones stay so. */
+function surest(hits: Hit[], top: number): Hit[] {
+  return hits.sort((a, b) => (b.score ?? 0) - (a.score ?? 0)).slice(0, top);
+}
+
+async function indexOfId(results: OpenedResults, id: string): Promise<number> {
+  for await (const row of results.rows({ columns: ["item_index", "item_id"] })) {
+    if (row.item_id === id) return row.item_index;
+  }
+  throw notFound(results, `item_id ${id}`);
+}
+
+/** Refuses a dataset without embeddings; throws RESULTS_NO_EMBEDDING. */
+export function requireEmbeddings({ head, storage }: OpenedResults): void {
+  if (head.identity.embedding !== "none") return;
+  const reason = "its run was made with --embedding none";
+  throw new LabelmillError("RESULTS_NO_EMBEDDING", { what: storage.location, reason });
+}
+
+function notFound({ storage }: OpenedResults, what: string, hint = ""): LabelmillError {
+  return new LabelmillError("RESULTS_NOT_FOUND", { out: storage.location, what, hint });
+}
+
+/** Up to three names that hold it, or that up to a third of its letters turn into it. */
+function nearestNames(asked: string, names: readonly string[]): string[] {
+  const wanted = asked.toLowerCase();
+  const most = Math.max(1, Math.floor(wanted.length / 3));
+  return names
+    .map((name) => ({
+      name,
+      edits: name.toLowerCase().includes(wanted) ? 0 : editsBetween(wanted, name.toLowerCase()),
+    }))
+    .filter(({ edits }) => edits <= most)
+    .sort((a, b) => a.edits - b.edits || (a.name < b.name ? -1 : 1))
+    .slice(0, 3)
+    .map(({ name }) => name);
+}
+
+/** Levenshtein's distance: letters put in, left out or replaced. */
+function editsBetween(a: string, b: string): number {
+  let before = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i += 1) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const replaced = (before[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      row.push(Math.min(replaced, (before[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1));
+    }
+    before = row;
+  }
+  return before[b.length] ?? 0;
+}
