@@ -146,6 +146,18 @@ describe("worker/compute-client/client", function () {
     assert.match(log.join("\n"), /no longer answered/);
   });
 
+  it("lets a child be silent for as long as its engine is slow", async () => {
+    const opened = await open(["works slowly", "works"]);
+    assert.deepEqual(await codesOf(opened, "w"), ["ok"]);
+    assert.equal(opened.times().restarts, 0);
+  });
+
+  it("kills a child of a slow engine, too, that says nothing any more", async () => {
+    const opened = await open(["works slowly", "works"], {}, { batchSize: 1 });
+    assert.deepEqual(await codesOf(opened, "oh"), ["ok", "LIMIT_TIME"]);
+    assert.match(log.join("\n"), /no longer answered/);
+  });
+
   it("rejects everything when the child says that it cannot work", async () => {
     const opened = await open();
     const waiting = await Promise.allSettled([..."oxo"].map((letter) => opened.predict(Buffer.from(letter), 5)));
