@@ -36,6 +36,8 @@ export interface RequestTarget {
   /** As it is sent, with the query. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** Its connection ends with its answer. @default false */
+  readonly isLast?: boolean;
 }
 
 /** A failure that no other try would change. */
@@ -63,9 +65,9 @@ const busyAt: ReadonlySet<number> = new Set([408, 425, 429]);
 /** Of a body that is no image, so that its connection can be used again; more is not worth the wait. */
 const mostRefusalBytes = 64 * 1024;
 
-/** Gives every failure as a value. Rejects with `signal.reason` when aborted. `shown` stands for the uri in messages. */
+/** Gives failures as values, but for STORAGE_FAILED where this machine fails. Rejects with `signal.reason` when aborted. `shown` stands for the uri in messages. */
 export async function request(
-  { origin, path, headers }: RequestTarget,
+  { origin, path, headers, isLast = false }: RequestTarget,
   shown: string,
   settings: RequestSettings,
   signal: AbortSignal,
@@ -81,6 +83,7 @@ export async function request(
       path,
       method: "GET",
       headers,
+      reset: isLast,
       headersTimeout: headersTimeoutMs,
       bodyTimeout: idleTimeoutMs,
       signal: deadline.signal,

@@ -56,6 +56,10 @@ export interface HttpTransport {
   close(): Promise<void>;
 }
 
+/** Servers may ask for longer (`Keep-Alive: timeout=600`), and of a list with many hosts each would hold a descriptor so long. */
+const longestIdleMs = 4_000;
+/** Connections kept for a next request; what more are needed end with their answer. Descriptors may be limited to 1,024. */
+const mostIdle = 256;
 /** Large bodies read at once. */
 const mostLarge = 8;
 /** Of the pause before the second try; doubles. The pause is that or up to twice as long, so that a host's items spread. */
@@ -69,7 +73,8 @@ export function openHttpTransport(options: TransportOptions): HttpTransport {
   const { connectTimeoutMs, headersTimeoutMs, idleTimeoutMs, fetchTimeoutMs, respectRobotsTag } = policy;
   const addresses = createAddressPolicy(policy);
   const connect = createGuardedConnect({ policy: addresses, resolve, dial, connectTimeoutMs });
-  const dispatcher = createDispatcher(connect, options.proxy ?? null);
+  const connections = countConnections(connect);
+  const dispatcher = createDispatcher(connections.connect, options.proxy ?? null);
   const headers = {
     "user-agent": userAgent(policy.contact),
     accept: "image/*, */*;q=0.5",
@@ -79,6 +84,7 @@ export function openHttpTransport(options: TransportOptions): HttpTransport {
   const largeSlots = new Slots(mostLarge);
   const settings = { dispatcher, maxItemBytes, respectRobotsTag, largeSlots, ...deadlines };
   const gates = createHostGates(policy);
+  let active = 0;
   return {
     refusalOfHost: addresses.refusalOfHost,
     // The gate first: whoever waits there holds no slot.
@@ -86,14 +92,17 @@ export function openHttpTransport(options: TransportOptions): HttpTransport {
       const leave = await gates.enter(target.hostname, signal);
       try {
         const release = await admit("network");
+        active += 1;
         try {
           signal.throwIfAborted();
-          const whole = { ...target, headers: { ...headers, ...target.headers } };
+          const isLast = connections.count() - active >= mostIdle;
+          const whole = { ...target, headers: { ...headers, ...target.headers }, isLast };
           const reply = await request(whole, shown, settings, signal);
           if (reply.kind === "busy" && reply.waitMs !== null)
             gates.pause(target.hostname, Math.min(reply.waitMs, longestPauseMs));
           return reply;
         } finally {
+          active -= 1;
           release();
         }
       } finally {
@@ -106,8 +115,24 @@ export function openHttpTransport(options: TransportOptions): HttpTransport {
 
 /** What is not reached through the proxy is connected to as ever. */
 function createDispatcher(connect: buildConnector.connector, proxy: ProxySettings | null): Dispatcher {
-  if (proxy === null) return new Agent({ connect });
-  return new EnvHttpProxyAgent({ connect, ...proxyAgentOptions(proxy) });
+  const settings = { connect, keepAliveMaxTimeout: longestIdleMs };
+  if (proxy === null) return new Agent(settings);
+  return new EnvHttpProxyAgent({ ...settings, ...proxyAgentOptions(proxy) });
+}
+
+/** `count` is of the connections that are open. */
+function countConnections(connect: buildConnector.connector): { connect: buildConnector.connector; count(): number } {
+  let open = 0;
+  const counted: buildConnector.connector = (options, callback) =>
+    connect(options, (...[error, socket]) => {
+      if (error !== null) return callback(error, null);
+      open += 1;
+      socket.once("close", () => {
+        open -= 1;
+      });
+      callback(null, socket);
+    });
+  return { connect: counted, count: () => open };
 }
 
 /** Honest: who asks, in which version, and whom to tell. */

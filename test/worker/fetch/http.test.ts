@@ -7,10 +7,27 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { resolveOptions } from "../../../src/shared/options.js";
 import { version } from "../../../src/shared/version.js";
 import type { Admit } from "../../../src/worker/fetch/fetcher.js";
+import { createDial, type Dial } from "../../../src/worker/fetch/guarded-connect.js";
 import { createHttpFetcher, type HttpFetcherOptions } from "../../../src/worker/fetch/http.js";
 
 const never = new AbortController().signal;
 setMaxListeners(0, never);
+
+/** The real one, and how many of its connections are open, and were at most. */
+function countingDial() {
+  const counts = { open: 0, most: 0 };
+  const real = createDial();
+  const dial: Dial = async (...args) => {
+    const socket = await real(...args);
+    counts.open += 1;
+    counts.most = Math.max(counts.most, counts.open);
+    socket.once("close", () => {
+      counts.open -= 1;
+    });
+    return socket;
+  };
+  return { dial, counts };
+}
 const options = { ...resolveOptions({}), allowPrivate: ["127.0.0.1"], fetchRetries: 1 };
 
 describe("worker/fetch/http", () => {
@@ -121,6 +138,29 @@ describe("worker/fetch/http", () => {
     assert.ok((await busy).ok && (await second).ok);
     const [first = 0, , ...later] = times;
     for (const time of later) assert.ok(time - first >= 990, `${time - first} ms after it asked for a second`);
+  });
+
+  it("keeps idle connections for seconds, whatever servers ask for, and no more than 256 of them", async () => {
+    respond = (_, response) => response.writeHead(200, { "keep-alive": "timeout=600" }).end("x");
+    const { dial, counts } = countingDial();
+    open({ dial });
+    for (let i = 0; i < 300; i += 1) assert.ok((await fetcher.fetch(at(`h${i}`), never)).ok);
+    assert.ok(counts.most <= 260, `${counts.most} connections`);
+    while (counts.open > 0) await sleep(50);
+  });
+
+  it("waits where this machine has no descriptor left, as that says nothing of the item", async () => {
+    const lacking = (code: string, address: string) => async () => {
+      throw Object.assign(new Error(`connect ${code} ${address}`), { code, address });
+    };
+    for (const code of ["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "ENETDOWN", "EADDRNOTAVAIL"]) {
+      open({ dial: lacking(code, "127.0.0.1") });
+      await assert.rejects(fetcher.fetch(at("a"), never), { code: "STORAGE_FAILED" }, code);
+      await fetcher.close();
+    }
+    open({ dial: lacking("EADDRNOTAVAIL", "2001:db8::1") });
+    const outcome = await fetcher.fetch(at("a"), never);
+    assert.equal(outcome.ok || outcome.failure.code, "FETCH_FAILED", "an IPv6 address where there is no IPv6");
   });
 
   it("sends a host's headers to that host and scheme alone, through redirects too", async () => {
