@@ -12,8 +12,8 @@ import { Slots } from "../slots.js";
 import { type AddressPolicyOptions, createAddressPolicy } from "./address-policy.js";
 import type { Admit } from "./fetcher.js";
 import { createDial, createGuardedConnect, type Dial } from "./guarded-connect.js";
-import { createHostGates } from "./host-gates.js";
-import { type Reply, type RequestTarget, request } from "./http-request.js";
+import { createHostGates, type HostGates } from "./host-gates.js";
+import { finalFailure, type Reply, type RequestTarget, request } from "./http-request.js";
 import { createResolveHost, type ResolveHost } from "./resolve-host.js";
 
 /** See the table of options. */
@@ -66,6 +66,20 @@ const mostLarge = 8;
 const firstPauseMs = 250;
 /** Longer is not waited for: the row says how long the server asks for. */
 const longestPauseMs = 30_000;
+/** After which a host that asks for longer is asked again. */
+const longestClosedMs = 3_600_000;
+
+/** A host asks to be left alone for longer than items wait. */
+class HostBusy extends Error {
+  readonly status: number;
+  readonly untilMs: number;
+
+  constructor(status: number, waitMs: number) {
+    super(`status ${status}`);
+    this.status = status;
+    this.untilMs = Date.now() + waitMs;
+  }
+}
 
 /** Close it. */
 export function openHttpTransport(options: TransportOptions): HttpTransport {
@@ -89,7 +103,11 @@ export function openHttpTransport(options: TransportOptions): HttpTransport {
     refusalOfHost: addresses.refusalOfHost,
     // The gate first: whoever waits there holds no slot.
     async ask(target, { signal, admit, shown }) {
-      const leave = await gates.enter(target.hostname, signal);
+      const leave = await gates.enter(target.hostname, signal).catch((error: unknown) => {
+        if (error instanceof HostBusy) return error;
+        throw error;
+      });
+      if (leave instanceof HostBusy) return turnedAway(leave, shown);
       try {
         const release = await admit("network");
         active += 1;
@@ -98,8 +116,7 @@ export function openHttpTransport(options: TransportOptions): HttpTransport {
           const isLast = connections.count() - active >= mostIdle;
           const whole = { ...target, headers: { ...headers, ...target.headers }, isLast };
           const reply = await request(whole, shown, settings, signal);
-          if (reply.kind === "busy" && reply.waitMs !== null)
-            gates.pause(target.hostname, Math.min(reply.waitMs, longestPauseMs));
+          if (reply.kind === "busy") heed(reply, target.hostname, gates);
           return reply;
         } finally {
           active -= 1;
@@ -112,6 +129,23 @@ export function openHttpTransport(options: TransportOptions): HttpTransport {
     close: () => dispatcher.destroy(),
   };
 }
+
+type Busy = Extract<Reply, { readonly kind: "busy" }>;
+
+/** Leaves the host alone for as long as it asks. */
+function heed({ status, waitMs }: Busy, host: string, gates: HostGates): void {
+  if (waitMs === null) return;
+  if (waitMs <= longestPauseMs) gates.pause(host, waitMs);
+  else gates.close(host, Math.min(waitMs, longestClosedMs), new HostBusy(status, waitMs));
+}
+
+/** For an item that has not been asked for. */
+function turnedAway({ status, untilMs }: HostBusy, uri: string): Reply {
+  const after = ` for its whole host, which asks to wait ${secondsOf(untilMs - Date.now())} s more`;
+  return finalFailure(failure("FETCH_STATUS", { uri, status, after }));
+}
+
+const secondsOf = (ms: number) => Math.max(0, Math.ceil(ms / 1000));
 
 /** What is not reached through the proxy is connected to as ever. */
 function createDispatcher(connect: buildConnector.connector, proxy: ProxySettings | null): Dispatcher {
@@ -162,12 +196,8 @@ export async function tryAgain(
   }
 }
 
-function stillBusy(
-  { status, waitMs }: Extract<Reply, { readonly kind: "busy" }>,
-  uri: string,
-  tries: number,
-): Extract<Reply, { readonly kind: "failed" }> {
-  const asked = waitMs === null ? "" : `; it asks to wait ${Math.ceil(waitMs / 1000)} s`;
+function stillBusy({ status, waitMs }: Busy, uri: string, tries: number): Extract<Reply, { readonly kind: "failed" }> {
+  const asked = waitMs === null ? "" : `; it asks to wait ${secondsOf(waitMs)} s`;
   const value = failure("FETCH_STATUS", { uri, status, after: ` after ${tries} tries${asked}` });
   return { kind: "failed", failure: value, isRetryable: true, isUnreachable: false };
 }

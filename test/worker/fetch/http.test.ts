@@ -140,6 +140,26 @@ describe("worker/fetch/http", () => {
     for (const time of later) assert.ok(time - first >= 990, `${time - first} ms after it asked for a second`);
   });
 
+  it("fails all items of a host that asks to be left alone for longer than 30 s, without asking it again", async () => {
+    let asked = 0;
+    respond = ({ headers: { host } }, response) => {
+      if (host?.startsWith("other")) return response.end("x");
+      asked += 1;
+      return response.writeHead(429, { "retry-after": "3600" }).end();
+    };
+    open({ policy: { ...options, perHost: 2 } });
+    const outcomes = await Promise.all(Array.from({ length: 9 }, (_, i) => fetcher.fetch(at("busy", `/${i}`), never)));
+    const last = await fetcher.fetch(at("busy", "/last"), never);
+    const codes = [...outcomes, last].map((each) => each.ok || each.failure.code);
+    assert.deepEqual(new Set(codes), new Set(["FETCH_STATUS"]));
+    assert.match(
+      last.ok ? "" : last.failure.message,
+      /status 429 for its whole host, which asks to wait 3\d{3} s more$/,
+    );
+    assert.ok(asked <= 2, `asked ${asked} times`);
+    assert.ok((await fetcher.fetch(at("other"), never)).ok);
+  });
+
   it("keeps idle connections for seconds, whatever servers ask for, and no more than 256 of them", async () => {
     respond = (_, response) => response.writeHead(200, { "keep-alive": "timeout=600" }).end("x");
     const { dial, counts } = countingDial();
