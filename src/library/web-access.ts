@@ -6,6 +6,7 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { LabelmillError, messageOf } from "../shared/errors.js";
+import { redactUri } from "../shared/http-uri.js";
 import type { ResolvedOptions } from "../shared/options.js";
 import type { ProxySettings } from "../shared/proxy-settings.js";
 import type { S3Access } from "../shared/s3/access.js";
@@ -38,11 +39,19 @@ export function readStoreAccess(options: S3Options, places: Pick<Places, "env" |
   return { proxy: readProxy(places.env), s3: readS3Access(options, places) };
 }
 
-/** As curl and others read it; null where there is none. */
+/** As curl and others read it, `host:port` too; null where there is none. Throws OPTION_INVALID. */
 function readProxy(env: Places["env"]): ProxySettings | null {
-  const read = (name: string) => env[name.toLowerCase()] || env[name] || "";
-  const proxies = { http: read("HTTP_PROXY"), https: read("HTTPS_PROXY"), direct: read("NO_PROXY") };
+  const given = (name: string) => [name.toLowerCase(), name].find((each) => env[each]) ?? name;
+  const read = (name: string) => proxyUrl(given(name), env[given(name)] ?? "");
+  const proxies = { http: read("HTTP_PROXY"), https: read("HTTPS_PROXY"), direct: env[given("NO_PROXY")] ?? "" };
   return proxies.http === "" && proxies.https === "" ? null : proxies;
+}
+
+function proxyUrl(name: string, value: string): string {
+  const text = value === "" || /^[^:/?#]+:\/\//.test(value) ? value : `http://${value}`;
+  if (text === "" || (/^https?:/i.test(text) && URL.canParse(text))) return text;
+  const expected = "the address of an http: or https: proxy";
+  throw new LabelmillError("OPTION_INVALID", { option: name, expected, value: redactUri(text), from: "environment" });
 }
 
 /** Reads each `HOST=env:NAME` or `HOST=file:PATH`; several of one host add up. Throws OPTION_INVALID. */

@@ -55,4 +55,18 @@ describe("library/web-access", () => {
     assert.deepEqual(await proxyOf({ HTTPS_PROXY: "http://p:3128", no_proxy: ".internal" }), found);
     assert.equal((await proxyOf({ http_proxy: "http://a:1", HTTP_PROXY: "http://b:2" }))?.http, "http://a:1");
   });
+
+  it("takes a proxy without a scheme for http, as curl does, and names the variable of one that is none", async () => {
+    const proxyOf = async (env: Record<string, string>) => (await read([], env)).proxy;
+    assert.equal((await proxyOf({ HTTP_PROXY: "127.0.0.1:3128" }))?.http, "http://127.0.0.1:3128");
+    assert.equal((await proxyOf({ https_proxy: "me:pw@p.test:3128" }))?.https, "http://me:pw@p.test:3128");
+    for (const value of [`socks5://me:${secret}@p.test:1080`, `me:${secret}@p.test:port`, `http://me:${secret}@[`]) {
+      await assert.rejects(proxyOf({ https_proxy: value }), (error: Error) => {
+        assert.equal((error as { code?: unknown }).code, "OPTION_INVALID");
+        assert.match(error.message, /^Expected `https_proxy` to be .*\*\*\*@.* \(environment\)$/);
+        assert.ok(!error.message.includes(secret), error.message);
+        return true;
+      });
+    }
+  });
 });
