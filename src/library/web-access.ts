@@ -15,7 +15,7 @@ import type { Places } from "./places.js";
 import { readS3Access } from "./s3-access.js";
 
 const form = /^((?:https?:\/\/)?[^=/\s]+)=(env|file):(.+)$/s;
-const headerLine = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*$/;
+const headerLine = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e]*?)[ \t]*$/;
 /** The request is ours (RFC 9110, section 7.6.1, and framing). */
 const ownHeaders: ReadonlySet<string> = new Set([
   ...["host", "connection", "keep-alive", "upgrade", "te", "trailer", "transfer-encoding", "content-length", "expect"],
@@ -86,7 +86,8 @@ function parseHeaders(text: string, shown: string): Record<string, string> {
   return Object.fromEntries(
     lines.map((line, i) => {
       const [, name, value = ""] = headerLine.exec(line) ?? [];
-      if (name === undefined) throw invalid(`lines of the form \`Name: value\` (line ${i + 1} is not)`, shown);
+      if (name === undefined)
+        throw invalid(`lines of the form \`Name: value\` in printable ASCII (line ${i + 1} is not)`, shown);
       if (ownHeaders.has(name.toLowerCase())) throw invalid(`headers other than ${name}`, shown);
       return [name.toLowerCase(), value];
     }),

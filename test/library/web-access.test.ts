@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readWebAccess } from "../../src/library/web-access.js";
 import { resolveOptions } from "../../src/shared/options.js";
+import { projectRoot } from "../support/shared-data.js";
 import { useTempDir } from "../support/temp-dir.js";
 
 const secret = "hunter2";
@@ -24,6 +25,18 @@ describe("library/web-access", () => {
       "https://images.test": { authorization: `Bearer ${secret}`, ...lines },
       "http://plain.test": lines,
     });
+  });
+
+  it("takes the example of the documentation as it stands there", async () => {
+    const docs = await readFile(join(projectRoot, "docs/fetch.md"), "utf8");
+    const [, value = ""] = /export IMG_AUTH='(.*)'/.exec(docs) ?? [];
+    const [, header = ""] = /--header (\S+=env:IMG_AUTH)/.exec(docs) ?? [];
+    const { hostHeaders } = await read([header], { IMG_AUTH: value });
+    assert.deepEqual([...hostHeaders.values()], [{ authorization: "Bearer TOKEN" }]);
+    await assert.rejects(
+      read([header], { IMG_AUTH: "Authorization: Bearer …" }),
+      /in printable ASCII \(line 1 is not\)/,
+    );
   });
 
   it("refuses what it cannot read, without showing it", async () => {
