@@ -6,7 +6,7 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { LabelmillError, messageOf } from "../shared/errors.js";
-import { redactUri } from "../shared/http-uri.js";
+import { plainHost, redactUri } from "../shared/http-uri.js";
 import type { ResolvedOptions } from "../shared/options.js";
 import type { ProxySettings } from "../shared/proxy-settings.js";
 import type { S3Access } from "../shared/s3/access.js";
@@ -72,7 +72,7 @@ async function readHostHeaders(given: readonly string[], places: Pick<Places, "c
 
 /** The scheme is https unless it is named: nothing secret goes over the wire in clear by a redirect. */
 function keyOf(host: string): string {
-  return (/^https?:\/\//.test(host) ? host : `https://${host}`).toLowerCase().replace(/\.$/, "");
+  return plainHost(/^https?:\/\//.test(host) ? host : `https://${host}`);
 }
 
 async function readHeaderFile(path: string, shown: string): Promise<string> {

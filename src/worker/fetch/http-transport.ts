@@ -6,6 +6,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Agent, type buildConnector, type Dispatcher, EnvHttpProxyAgent } from "undici";
 import { failure } from "../../shared/errors.js";
+import { plainHost } from "../../shared/http-uri.js";
 import { type ProxySettings, proxyAgentOptions } from "../../shared/proxy-settings.js";
 import { version } from "../../shared/version.js";
 import { Slots } from "../slots.js";
@@ -103,7 +104,8 @@ export function openHttpTransport(options: TransportOptions): HttpTransport {
     refusalOfHost: addresses.refusalOfHost,
     // The gate first: whoever waits there holds no slot.
     async ask(target, { signal, admit, shown }) {
-      const leave = await gates.enter(target.hostname, signal).catch((error: unknown) => {
+      const host = plainHost(target.hostname);
+      const leave = await gates.enter(host, signal).catch((error: unknown) => {
         if (error instanceof HostBusy) return error;
         throw error;
       });
@@ -116,7 +118,7 @@ export function openHttpTransport(options: TransportOptions): HttpTransport {
           const isLast = connections.count() - active >= mostIdle;
           const whole = { ...target, headers: { ...headers, ...target.headers }, isLast };
           const reply = await request(whole, shown, settings, signal);
-          if (reply.kind === "busy") heed(reply, target.hostname, gates);
+          if (reply.kind === "busy") heed(reply, host, gates);
           return reply;
         } finally {
           active -= 1;

@@ -7,7 +7,7 @@
  *       └──may help──> pause ──> try           hop: host's gate, process's slot, one request
  */
 import { failure } from "../../shared/errors.js";
-import { parseHttpUrl, redactUri } from "../../shared/http-uri.js";
+import { parseHttpUrl, plainHost, redactUri } from "../../shared/http-uri.js";
 import { failedWith, succeeded } from "../outcome.js";
 import { admitAtOnce, type Fetcher } from "./fetcher.js";
 import { finalFailure, headerOf, type Refusal } from "./http-request.js";
@@ -62,7 +62,7 @@ async function follow(
     const refusal = transport.refusalOfHost(url.hostname);
     if (refusal !== null) return fail("FETCH_BLOCKED", `${to}${refusal}`);
     const { origin, hostname, protocol, pathname, search } = url;
-    const headers = hostHeaders.get(`${protocol}//${hostname.replace(/\.$/, "")}`) ?? {};
+    const headers = hostHeaders.get(`${protocol}//${plainHost(hostname)}`) ?? {};
     const reply = await transport.ask({ origin, hostname, path: `${pathname}${search}`, headers }, asking);
     if (reply.kind !== "refused") return reply;
     const location = redirectAt.has(reply.status) ? headerOf(reply.headers, "location") : undefined;
