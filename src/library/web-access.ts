@@ -6,7 +6,7 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { LabelmillError, messageOf } from "../shared/errors.js";
-import { plainHost, redactUri } from "../shared/http-uri.js";
+import { parseHttpUrl, plainOrigin, redactUri } from "../shared/http-uri.js";
 import type { ResolvedOptions } from "../shared/options.js";
 import type { ProxySettings } from "../shared/proxy-settings.js";
 import type { S3Access } from "../shared/s3/access.js";
@@ -14,7 +14,8 @@ import type { HostHeaders, WebAccess } from "../worker/fetch/open-fetcher.js";
 import type { Places } from "./places.js";
 import { readS3Access } from "./s3-access.js";
 
-const form = /^((?:https?:\/\/)?[^=/\s]+)=(env|file):(.+)$/s;
+const form = /^([^=\s]+)=(env|file):(.+)$/s;
+const bareAddress = /^https?:\/\/[^\\/?#*]+\/?$/i;
 const headerLine = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e]*?)[ \t]*$/;
 /** The request is ours (RFC 9110, section 7.6.1, and framing). */
 const ownHeaders: ReadonlySet<string> = new Set([
@@ -61,18 +62,25 @@ async function readHostHeaders(given: readonly string[], places: Pick<Places, "c
     const [, host = "", kind, place = ""] = form.exec(each) ?? [];
     // Without its form it may be a credential that was put into the wrong place.
     if (kind === undefined) throw invalid("HOST=env:NAME or HOST=file:PATH", "***");
-    const shown = `${host}=${kind}:${place}`;
+    const shown = `${redactUri(withScheme(host))}=${kind}:${place}`;
     const text = kind === "env" ? places.env[place] : await readHeaderFile(resolve(places.cwd, place), shown);
     if (text === undefined || text === "") throw invalid("the name of a variable that is set", shown);
-    const key = keyOf(host);
+    const key = keyOf(host, shown);
     headers.set(key, { ...headers.get(key), ...parseHeaders(text, shown) });
   }
   return headers;
 }
 
 /** The scheme is https unless it is named: nothing secret goes over the wire in clear by a redirect. */
-function keyOf(host: string): string {
-  return plainHost(/^https?:\/\//.test(host) ? host : `https://${host}`);
+function withScheme(host: string): string {
+  return /^https?:\/\//i.test(host) ? host : `https://${host}`;
+}
+
+/** As items' addresses are written once they are pinned, so that what is accepted here is also sent. */
+function keyOf(host: string, shown: string): string {
+  const url = parseHttpUrl(withScheme(host));
+  if (url instanceof URL && bareAddress.test(withScheme(host))) return plainOrigin(url);
+  throw invalid("for HOST, HOST:PORT or http://HOST of one server, an IPv6 address in brackets", shown);
 }
 
 async function readHeaderFile(path: string, shown: string): Promise<string> {

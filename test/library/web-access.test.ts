@@ -27,6 +27,37 @@ describe("library/web-access", () => {
     });
   });
 
+  it("names servers as pinned items do: by scheme, host and port", async () => {
+    const keyOf = async (host: string) =>
+      [...(await read([`${host}=env:AUTH`], { AUTH: "X: 1" })).hostHeaders.keys()][0];
+    const named = {
+      "own.test:8443": "https://own.test:8443",
+      "own.test:443": "https://own.test",
+      "HTTP://Own.test": "http://own.test",
+      "http://own.test:80/": "http://own.test",
+      "own.test..": "https://own.test",
+      "ex%61mple.test": "https://example.test",
+      "bücher.test": "https://xn--bcher-kva.test",
+      "[::1]:8080": "https://[::1]:8080",
+    };
+    for (const [host, key] of Object.entries(named)) assert.equal(await keyOf(host), key);
+    for (const host of [
+      "*.test",
+      "::1",
+      "127.1",
+      "own.test/path",
+      "own.test?a",
+      `me:${secret}@own.test`,
+      "own.test:x",
+    ]) {
+      await assert.rejects(keyOf(host), (error: Error) => {
+        assert.match(error.message, /to be for HOST, HOST:PORT or http:\/\/HOST.*got `https:.*=env:AUTH`/, host);
+        assert.ok(!error.message.includes(secret), error.message);
+        return true;
+      });
+    }
+  });
+
   it("takes the example of the documentation as it stands there", async () => {
     const docs = await readFile(join(projectRoot, "docs/fetch.md"), "utf8");
     const [, value = ""] = /export IMG_AUTH='(.*)'/.exec(docs) ?? [];

@@ -191,23 +191,40 @@ describe("worker/fetch/http", () => {
     assert.equal(outcome.ok || outcome.failure.code, "FETCH_FAILED", "an IPv6 address where there is no IPv6");
   });
 
-  it("sends a host's headers to that host and scheme alone, through redirects too", async () => {
+  it("sends a server's headers to that scheme, host and port alone, through redirects too", async () => {
     const seen: string[] = [];
-    respond = ({ headers, url }, response) => {
-      seen.push(`${headers.host?.split(".")[0]} ${headers.authorization ?? "none"}`);
-      if (url === "/") response.writeHead(302, { location: at("other", "/end") }).end();
+    const note = ({ headers: { host, authorization = "none" } }: IncomingMessage) =>
+      seen.push(`${host?.split(".localhost")[0]} ${authorization}`);
+    respond = (request, response) => {
+      note(request);
+      if (request.url === "/") response.writeHead(302, { location: at("other", "/end") }).end();
       else response.end("x");
     };
+    const another = createServer((request, response) => {
+      note(request);
+      response.end("x");
+    });
+    another.listen(0, "127.0.0.1");
+    await once(another, "listening");
     const own = { authorization: "Bearer hunter2" };
     open({
       hostHeaders: new Map([
-        ["http://own.localhost", own],
-        ["https://secure.localhost", own],
+        [`http://own.localhost:${port}`, own],
+        [`https://secure.localhost:${port}`, own],
+        ["http://plain.localhost", own],
       ]),
     });
     await fetcher.fetch(at("own"), never);
+    await fetcher.fetch(at("own").replace(".localhost", ".localhost."), never);
     await fetcher.fetch(at("secure"), never);
-    assert.deepEqual(seen, ["own Bearer hunter2", "other none", "secure none", "other none"]);
+    await fetcher.fetch(at("plain", "/end"), never);
+    await fetcher.fetch(`http://own.localhost:${(another.address() as AddressInfo).port}/`, never);
+    another.closeAllConnections();
+    another.close();
+    assert.deepEqual(seen, [
+      ...["own Bearer hunter2", "other none", "own Bearer hunter2", "other none"],
+      ...["secure none", "other none", "plain none", "own none"],
+    ]);
   });
 
   it("rejects with the signal's reason, whatever it waits for", async () => {
