@@ -23,7 +23,7 @@ export interface Refusal {
   readonly kind: "refused";
   readonly status: number;
   readonly headers: Headers;
-  /** Its first 64 KiB. */
+  /** What comes of it in 2 s, its first 64 KiB. */
   readonly body: string;
 }
 
@@ -64,6 +64,8 @@ const bytesAt: ReadonlySet<number> = new Set([200, 203]);
 const busyAt: ReadonlySet<number> = new Set([408, 425, 429]);
 /** Of a body that is no image, so that its connection can be used again; more is not worth the wait. */
 const mostRefusalBytes = 64 * 1024;
+/** Nor is a longer wait for the rest of it: it would hold the host's turn and the process's slot. */
+const longestRefusalMs = 2_000;
 
 /** Gives failures as values, but for STORAGE_FAILED where this machine fails. Rejects with `signal.reason` when aborted. `shown` stands for the uri in messages. */
 export async function request(
@@ -124,6 +126,7 @@ async function replyOf(answer: Dispatcher.ResponseData, reading: Reading): Promi
 async function startOf(body: Dispatcher.ResponseData["body"]): Promise<string> {
   const blocks: Buffer[] = [];
   let bytes = 0;
+  const timer = setTimeout(() => body.destroy(), longestRefusalMs);
   try {
     for await (const block of body as AsyncIterable<Buffer>) {
       blocks.push(block);
@@ -132,6 +135,8 @@ async function startOf(body: Dispatcher.ResponseData["body"]): Promise<string> {
     }
   } catch {
     // The caller looks at its signal, and has the status for all else.
+  } finally {
+    clearTimeout(timer);
   }
   return Buffer.concat(blocks).toString("utf8", 0, mostRefusalBytes);
 }

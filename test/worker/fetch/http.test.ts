@@ -168,6 +168,26 @@ describe("worker/fetch/http", () => {
     assert.ok((await fetcher.fetch(at("other"), never)).ok);
   });
 
+  it("waits seconds for the rest of a body that it does not want, not for the whole request's time", async () => {
+    const dripping = new Set<NodeJS.Timeout>();
+    respond = ({ url }, response) => {
+      if (url === "/end") return response.end("x");
+      if (url === "/moved") response.writeHead(302, { location: "/end" });
+      else response.writeHead(404);
+      const timer = setInterval(() => response.write("x"), 20);
+      dripping.add(timer);
+      return response.on("close", () => {
+        clearInterval(timer);
+        dripping.delete(timer);
+      });
+    };
+    open({ policy: { ...options, fetchTimeoutMs: 3_600_000 } });
+    const [gone, moved] = await Promise.all(["/gone", "/moved"].map((path) => fetcher.fetch(at("a", path), never)));
+    assert.equal(gone?.ok || gone?.failure.code, "FETCH_NOT_FOUND");
+    assert.ok(moved?.ok);
+    while (dripping.size > 0) await sleep(5);
+  });
+
   it("keeps idle connections for seconds, whatever servers ask for, and no more than 256 of them", async () => {
     respond = (_, response) => response.writeHead(200, { "keep-alive": "timeout=600" }).end("x");
     const { dial, counts } = countingDial();
