@@ -5,7 +5,6 @@
 import { createHash } from "node:crypto";
 import type { Dispatcher } from "undici";
 import { type Failure, failure } from "../../shared/errors.js";
-import type { Slots } from "../slots.js";
 import type { FetchedBytes } from "./fetcher.js";
 import { contentDecoderOf, readBody, TooLarge } from "./http-body.js";
 import { failureOf, type RequestFailure } from "./http-failure.js";
@@ -54,8 +53,8 @@ export interface RequestSettings {
   readonly maxItemBytes: number;
   readonly headersTimeoutMs: number;
   readonly idleTimeoutMs: number;
-  /** For bodies that are large. */
-  readonly largeSlots: Slots;
+  /** Resolves, with the function that gives it back, when a large body of that host has its turn. Rejects with the signal's reason. */
+  readonly admitLarge: (hostname: string, signal: AbortSignal) => Promise<() => void>;
   /** From the first byte of the request to the last of the body. */
   readonly fetchTimeoutMs: number;
 }
@@ -69,15 +68,15 @@ const longestRefusalMs = 2_000;
 
 /** Gives failures as values, but for STORAGE_FAILED where this machine fails. Rejects with `signal.reason` when aborted. `shown` stands for the uri in messages. */
 export async function request(
-  { origin, path, headers, isLast = false }: RequestTarget,
+  { origin, hostname, path, headers, isLast = false }: RequestTarget,
   shown: string,
   settings: RequestSettings,
   signal: AbortSignal,
 ): Promise<Reply> {
   const { dispatcher, headersTimeoutMs, idleTimeoutMs, fetchTimeoutMs, maxItemBytes: limit } = settings;
-  const { respectRobotsTag, largeSlots } = settings;
+  const { respectRobotsTag } = settings;
   const deadline = startDeadline(fetchTimeoutMs, signal);
-  const large = createLargeTurn(largeSlots, deadline.signal);
+  const large = createLargeTurn(() => settings.admitLarge(hostname, deadline.signal));
   let bytes: number | null = null;
   try {
     const answer = await dispatcher.request({
@@ -206,20 +205,16 @@ function startDeadline(ms: number, outer: AbortSignal): RequestDeadline {
   };
 }
 
-/** One request's turn among the large ones: waited for until the deadline, given back at the end. */
-function createLargeTurn(slots: Slots, signal: AbortSignal): { admit(): Promise<void>; end(): void } {
+/** One request's turn among the large ones: asked for once, given back at the end, also where it comes after that. */
+function createLargeTurn(acquire: () => Promise<() => void>): { admit(): Promise<void>; end(): void } {
   let isOver = false;
   let release = () => {};
   return {
-    admit: () =>
-      new Promise((resolve, reject) => {
-        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-        void slots.acquire(0).then((giveBack) => {
-          if (isOver) return giveBack();
-          release = giveBack;
-          resolve();
-        });
-      }),
+    async admit() {
+      const giveBack = await acquire();
+      if (isOver) giveBack();
+      else release = giveBack;
+    },
     end() {
       isOver = true;
       release();

@@ -14,7 +14,7 @@ import { type AddressPolicyOptions, createAddressPolicy } from "./address-policy
 import type { Admit } from "./fetcher.js";
 import { createDial, createGuardedConnect, type Dial } from "./guarded-connect.js";
 import { createHostGates, type HostGates } from "./host-gates.js";
-import { finalFailure, type Reply, type RequestTarget, request } from "./http-request.js";
+import { finalFailure, type Reply, type RequestSettings, type RequestTarget, request } from "./http-request.js";
 import { createResolveHost, type ResolveHost } from "./resolve-host.js";
 
 /** See the table of options. */
@@ -35,6 +35,8 @@ export interface TransportOptions {
   readonly maxItemBytes: number;
   /** It makes the connections, and resolves the names: what it may reach is for it to decide. @default none */
   readonly proxy?: ProxySettings | null;
+  /** Large bodies of one host that are read at once, of the 8 together. @default 1, so that few slow hosts do not hold them all */
+  readonly largePerHost?: number;
   /** @default the machine's name servers */
   readonly resolve?: ResolveHost;
   /** @default TCP and TLS */
@@ -62,7 +64,7 @@ const longestIdleMs = 4_000;
 /** Connections kept for a next request; what more are needed end with their answer. Descriptors may be limited to 1,024. */
 const mostIdle = 256;
 /** Large bodies read at once. */
-const mostLarge = 8;
+export const mostLarge = 8;
 /** Of the pause before the second try; doubles. The pause is that or up to twice as long, so that a host's items spread. */
 const firstPauseMs = 250;
 /** Longer is not waited for: the row says how long the server asks for. */
@@ -96,8 +98,8 @@ export function openHttpTransport(options: TransportOptions): HttpTransport {
     "accept-encoding": "identity",
   };
   const deadlines = { headersTimeoutMs, idleTimeoutMs, fetchTimeoutMs };
-  const largeSlots = new Slots(mostLarge);
-  const settings = { dispatcher, maxItemBytes, respectRobotsTag, largeSlots, ...deadlines };
+  const admitLarge = createLargeAdmission(options.largePerHost ?? 1);
+  const settings = { dispatcher, maxItemBytes, respectRobotsTag, admitLarge, ...deadlines };
   const gates = createHostGates(policy);
   let active = 0;
   return {
@@ -130,6 +132,35 @@ export function openHttpTransport(options: TransportOptions): HttpTransport {
     },
     close: () => dispatcher.destroy(),
   };
+}
+
+/** The host's turn first: whoever waits for it holds nothing that another host needs. */
+function createLargeAdmission(perHost: number): RequestSettings["admitLarge"] {
+  const gates = createHostGates({ perHost, rate: null });
+  const slots = new Slots(mostLarge);
+  return async (hostname, signal) => {
+    const leave = await gates.enter(plainHost(hostname), signal);
+    const giveBack = await acquireUnlessAborted(slots, signal).catch((error: unknown) => {
+      leave();
+      throw error;
+    });
+    return () => {
+      giveBack();
+      leave();
+    };
+  };
+}
+
+function acquireUnlessAborted(slots: Slots, signal: AbortSignal): Promise<() => void> {
+  return new Promise((resolve, reject) => {
+    const giveUp = () => reject(signal.reason);
+    signal.addEventListener("abort", giveUp, { once: true });
+    void slots.acquire(0).then((giveBack) => {
+      signal.removeEventListener("abort", giveUp);
+      if (signal.aborted) giveBack();
+      else resolve(giveBack);
+    });
+  });
 }
 
 type Busy = Extract<Reply, { readonly kind: "busy" }>;
