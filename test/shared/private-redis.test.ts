@@ -91,9 +91,7 @@ describe("shared/private-redis", () => {
     const [pid = 0] = (await once(owner.stdout, "data")).map((data: Buffer) => Number(data.toString().trim()));
     assert.ok(isAlive(pid));
     owner.kill("SIGKILL");
-    const deadline = Date.now() + 3_000;
-    while (isAlive(pid) && Date.now() < deadline) await sleep(50);
-    assert.ok(!isAlive(pid), "redis-server outlived its owner");
+    while (isAlive(pid)) await sleep(50);
   });
 });
 

@@ -13,7 +13,7 @@ import {
 import { useTempDir } from "../support/temp-dir.js";
 
 describe("worker/slow-hosts", function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   const tempDir = useTempDir();
   let server: TestRedis;
   before(async () => {
