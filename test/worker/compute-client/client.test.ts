@@ -21,15 +21,15 @@ const settings: ComputeSettings = {
   maxWaitMs: 10,
   decodeConcurrency: 2,
   engineThreads: 1,
-  itemTimeoutMs: 300,
+  itemTimeoutMs: 1_000,
   maxPixels: 1000,
   withLogits: false,
   driverEnv: {},
 };
-const timing: ClientTiming = { startTimeoutMs: 5_000, silenceMarginMs: 200, imageMarginMs: 0, backoffMs: 10 };
+const timing: ClientTiming = { startTimeoutMs: 30_000, silenceMarginMs: 500, imageMarginMs: 0, backoffMs: 10 };
 
 describe("worker/compute-client/client", function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   let client: ComputeClient | undefined;
   let log: string[];
 
