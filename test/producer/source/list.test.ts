@@ -50,7 +50,37 @@ describe("producer/source/list", () => {
       ["ok", "ITEM_INVALID", "ITEM_INVALID", "ITEM_INVALID", "ok"],
     );
     assert.match(items[2]?.failure?.message ?? "", /line 3: it is longer than 65536 bytes/);
-    assert.ok((items[2]?.uri.length ?? 0) <= 1024);
+    assert.equal(items[2]?.uri, `${tempDir()}/list.txt#line=3`);
+  });
+
+  it("takes a uri between white space, and pins none behind other characters as a path", async () => {
+    const lines = [
+      " https://h/a",
+      "\t\uFEFFs3://b/k ",
+      '"https://u:hunter2@h/x"',
+      "<https://h/?sig=hunter2>",
+      "//u:hunter2@h/x",
+    ];
+    const items = await itemsOf(lines.join("\n"));
+    assert.deepEqual(
+      items.map(({ uri, failure }) => [failure?.code, uri]),
+      [
+        [undefined, "https://h/a"],
+        [undefined, "s3://b/k"],
+        ["ITEM_INVALID", '"https://***@h/x"'],
+        ["ITEM_INVALID", "<https://h/?sig=***"],
+        ["ITEM_INVALID", "//***@h/x"],
+      ],
+    );
+    assert.match(items[2]?.failure?.message ?? "", /line 3: it holds a uri behind other characters/);
+  });
+
+  it("shows nothing of a password that is longer than what is shown of a line", async () => {
+    for (const length of [1_100, 70_000]) {
+      const [item] = await itemsOf(`\0https://user:${"hunter2".repeat(length / 7)}@h/x\n`);
+      assert.equal(item?.failure?.code, "ITEM_INVALID");
+      assert.ok(!JSON.stringify(item).includes("hunter2"));
+    }
   });
 
   it("takes the first line without the byte order mark that some editors write", async () => {
