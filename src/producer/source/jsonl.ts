@@ -62,7 +62,12 @@ function rowOf(line: Line, columns: TableColumns): TableRow {
   const { uriColumn, idColumn } = columns;
   const odd = [uriColumn, idColumn].find((name) => name !== null && typeof (parsed.get(name) ?? "") === "object");
   if (odd != null) return { ...at, cells: { problem: `its ${JSON.stringify(odd)} is an object or a list` } };
-  return { ...at, cells: wantedColumns(columns).map((name) => cellOf(parsed.get(name))) };
+  try {
+    return { ...at, cells: wantedColumns(columns).map((name) => cellOf(parsed.get(name))) };
+  } catch {
+    // JSON.parse takes deeper nesting than JSON.stringify has stack for.
+    return { ...at, cells: { problem: "it is nested too deeply" } };
+  }
 }
 
 type Parsed = ReadonlyMap<string, unknown> | { readonly problem: string };
