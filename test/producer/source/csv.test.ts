@@ -106,9 +106,29 @@ describe("producer/source/csv", () => {
     assert.equal(items.filter(({ failure }) => failure === undefined).length, 2_000);
   });
 
-  it("takes no more time than lines for a file of unclosed quotes", async () => {
-    const lines = Array.from({ length: 50_000 }, (_, i) => (i % 3 === 0 ? '"x' : "a"));
-    assert.equal((await itemsOf(`uri\n${lines.join("\n")}\n`)).length, lines.length);
+  it("scans each line of a file of unclosed quotes once for their end, and lets timers fire meanwhile", async () => {
+    // Each line leaves a field open, whether one was open before it or not. Looking for the end of each anew took minutes.
+    const count = 100_000;
+    let turns = 0;
+    const timer = setInterval(() => {
+      turns += 1;
+    }, 1);
+    try {
+      const items = await collect(openCsv(textOf(`uri\n${'x","\n'.repeat(count)}`, 65_536), ",", uriOnly).items(null));
+      assert.equal(items.length, count);
+      assert.ok(items.every(({ failure }) => failure?.code === "ITEM_INVALID"));
+    } finally {
+      clearInterval(timer);
+    }
+    assert.ok(turns > 0);
+  });
+
+  it("finds the end of a quoted field behind lines that were looked at for another", async () => {
+    const lines = ["uri,a", '"open', '/1,"x', '/2,"y', 'z"', "/3,z", '/4,"w" v', '/5,"u', "", 't"', "/6,end"];
+    assert.deepEqual(
+      brief(await itemsOf(lines.join("\n"), { ...uriOnly, keepColumns: ["a"] })).map(([line]) => line),
+      [2, 3, 4, 6, 7, 8, 11],
+    );
   });
 
   it("says which columns are there where one is missing or stands twice", async () => {
