@@ -10,6 +10,8 @@ export interface ListPosition {
 
 /** Text of a segment beyond which no further chunk is added to it, in characters: rows of tables may be long. */
 const fullSegmentChars = 2 ** 24;
+/** Of an item beside its texts: a hash for an id, numbers, the names of its keys. */
+const itemChars = 100;
 
 /**
  * Cuts items into segments of 1, 2, 4, … 64 chunks, fewer where they are long, numbered from `start`. Every chunk but the
@@ -44,8 +46,9 @@ export async function* cutSegments(
   if (pinned.length > 0) yield cut();
 }
 
-function charsOf({ uri, extra = {} }: Pick<SourceItem, "uri" | "extra">): number {
-  return Object.values(extra).reduce((sum, value) => sum + value.length, uri.length);
+function charsOf({ id, uri, extra = {}, failure }: Omit<SourceItem, "token">): number {
+  const texts = [id ?? "", uri, failure?.message ?? "", ...Object.entries(extra).flat()];
+  return texts.reduce((sum, text) => sum + text.length, itemChars);
 }
 
 /** The position behind a segment. */

@@ -1,6 +1,7 @@
 import { LabelmillError } from "../../shared/errors.js";
 import { type CsvRecord, readRecords } from "./csv-record.js";
 import { firstLine, positionOf, readLines } from "./lines.js";
+import { detach } from "./reference.js";
 import type { Source, TableColumns } from "./source.js";
 import { itemOfRow, requireColumns, type TablePlace, type TableRow, wantedColumns } from "./table.js";
 import type { Text } from "./text.js";
@@ -54,7 +55,7 @@ function pickerOf(header: readonly string[], columns: TableColumns): (record: Cs
   const indexes = wantedColumns(columns).map((name) => header.indexOf(name));
   return ({ line, token, fields }) => {
     if ("problem" in fields) return { line, token, cells: fields };
-    if (fields.length === header.length) return { line, token, cells: indexes.map((i) => fields[i] ?? null) };
+    if (fields.length === header.length) return { line, token, cells: indexes.map((i) => detach(fields[i] ?? "")) };
     const problem = `it has ${fields.length} fields, and the header has ${header.length}`;
     return { line, token, cells: { problem } };
   };

@@ -23,13 +23,26 @@ export function readReference(bytes: Buffer, base: string): { readonly uri: stri
   return path === null ? { problem: "expected a file: uri with an absolute local path" } : { uri: uriOfPath(path) };
 }
 
+/**
+ * The same text, without the longer one that it was cut from: V8 makes a slice a view that keeps the whole alive, and items
+ * are held by the segment.
+ */
+export function detach(text: string): string {
+  return Buffer.from(text).toString();
+}
+
 /** The item of an entry that names none: it fails, and shows the start of what stands there, without credentials. */
 export function invalidItem(
   { line, token }: { readonly line: number; readonly token: string },
   shown: string,
   problem: string,
 ): SourceItem {
-  return { uri: redactUri(shown).slice(0, 1024), line, token, failure: failure("ITEM_INVALID", { reason: problem }) };
+  return {
+    uri: detach(redactUri(shown).slice(0, 1024)),
+    line,
+    token,
+    failure: failure("ITEM_INVALID", { reason: problem }),
+  };
 }
 
 /**

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { parse } from "csv-parse/sync";
 import fc from "fast-check";
 import { openCsv } from "../../../src/producer/source/csv.js";
 import type { SourceItem } from "../../../src/producer/source/source.js";
+import type { Text } from "../../../src/producer/source/text.js";
 import { collect } from "../../support/temp-dir.js";
 import { textOf, uriOnly, withAll } from "./table-samples.js";
 
@@ -129,6 +132,30 @@ describe("producer/source/csv", () => {
       brief(await itemsOf(lines.join("\n"), { ...uriOnly, keepColumns: ["a"] })).map(([line]) => line),
       [2, 3, 4, 6, 7, 8, 11],
     );
+  });
+
+  it("holds of a record what is wanted of it alone", async () => {
+    setFlagsFromString("--expose-gc");
+    const collectGarbage: () => void = runInNewContext("gc");
+    const heapBytes = () => {
+      collectGarbage();
+      return process.memoryUsage().heapUsed;
+    };
+    const rows = 2_000;
+    // 80 MB of a column that is not wanted.
+    const text: Text = {
+      ...textOf(""),
+      async *blocks() {
+        yield Buffer.from("uri,id,caption\n");
+        const caption = "c".repeat(40_000);
+        for (let i = 0; i < rows; i += 1) yield Buffer.from(`/photos/number-${i}.jpg,identifier-${i},${caption}\n`);
+      },
+    };
+    const before = heapBytes();
+    const items = await collect(openCsv(text, ",", { ...uriOnly, idColumn: "id" }).items(null));
+    const grown = heapBytes() - before;
+    assert.equal(items.length, rows);
+    assert.ok(grown < 10 * 2 ** 20, `${grown} bytes`);
   });
 
   it("says which columns are there where one is missing or stands twice", async () => {
