@@ -13,7 +13,7 @@ const quote = 0x22;
 export interface CsvRecord {
   /** Number of its first line. */
   readonly line: number;
-  /** Of the line behind it. */
+  /** Of its last line. */
   readonly token: string;
   readonly fields: readonly string[] | { readonly problem: string };
 }

@@ -3,7 +3,7 @@
  * where none of them has a wanted key, the name is wrong, and that is said before anything is written.
  */
 import { isUtf8 } from "node:buffer";
-import { isBlank, type Line, longestLineBytes, positionOf, readLines, tokenAfter } from "./lines.js";
+import { isBlank, type Line, longestLineBytes, openLines, tokenAfter } from "./lines.js";
 import type { Source, TableColumns } from "./source.js";
 import { type Cell, itemOfRow, requireColumns, type TablePlace, type TableRow, wantedColumns } from "./table.js";
 import type { Text } from "./text.js";
@@ -11,14 +11,13 @@ import type { Text } from "./text.js";
 /** How many lines stand for the header that JSONL lacks. */
 const headerLines = 100;
 
-/** The resume token is "offset of the next line, its number". */
+/** The resume token is that of the line. */
 export function openJsonl(text: Text, columns: TableColumns): Source {
   const leftOut: Record<string, number> = {};
   const place: TablePlace = { ...text, word: "line" };
 
   async function* lines(after: string | null): AsyncGenerator<Line> {
-    const start = positionOf(after);
-    for await (const line of readLines(text.blocks(start.offset), start)) {
+    for await (const line of await openLines(text, after)) {
       if (isBlank(line.bytes)) leftOut["blank line"] = (leftOut["blank line"] ?? 0) + 1;
       else yield line;
     }

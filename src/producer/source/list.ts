@@ -1,18 +1,17 @@
-import { isBlank, type Line, longestLineBytes, positionOf, readLines, tokenAfter } from "./lines.js";
+import { isBlank, type Line, longestLineBytes, openLines, tokenAfter } from "./lines.js";
 import { invalidItem, readReference } from "./reference.js";
 import type { Source, SourceItem } from "./source.js";
 import type { Text } from "./text.js";
 
 /**
  * A list as a source: one path or uri a line. A line that cannot be an item is pinned as one that fails, with its number.
- * The resume token is "offset of the next line, its number".
+ * The resume token is that of the line.
  */
 export function openList(text: Text): Source {
   const leftOut: Record<string, number> = {};
   return {
     async *items(after) {
-      const start = positionOf(after);
-      for await (const line of readLines(text.blocks(start.offset), start)) {
+      for await (const line of await openLines(text, after)) {
         if (isBlank(line.bytes)) leftOut["blank line"] = (leftOut["blank line"] ?? 0) + 1;
         else yield itemOfLine(line, text);
       }

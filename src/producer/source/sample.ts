@@ -21,7 +21,9 @@ export function openSample(source: Source, sample: SampleSize): Source {
       drawing ??= draw(source, sample);
       const { items, digest } = await drawing;
       const [given = 0, expected = digest] = after === null ? [] : parseToken(after);
-      if (expected !== digest) throw new LabelmillError("RUN_SOURCE_CHANGED");
+      if (expected !== digest) {
+        throw new LabelmillError("RUN_SOURCE_CHANGED", { reason: "its sample is another one" });
+      }
       for (let i = given; i < items.length; i += 1) {
         yield { ...(items[i] as SourceItem), token: `${i + 1},${digest}` };
       }

@@ -21,7 +21,8 @@ export interface SourceItem {
 export interface Source {
   /**
    * Items in stable order, after the one that `after` belongs to. Throws RUN_SOURCE_UNREADABLE, RUN_SOURCE_COLUMNS,
-   * RUN_SOURCE_CONTENT, RUN_SOURCE_ONCE from one that cannot be read again, RUN_SOURCE_CHANGED from a sample.
+   * RUN_SOURCE_CONTENT, RUN_SOURCE_ONCE from one that cannot be read again, RUN_SOURCE_CHANGED where
+   * it can be seen that it is not the one that `after` is of.
    */
   items(after: string | null): AsyncIterable<SourceItem>;
   /** How many entries the passes so far did not take, by reason. */

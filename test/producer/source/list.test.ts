@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { openList } from "../../../src/producer/source/list.js";
 import { openFileText } from "../../../src/producer/source/text.js";
@@ -107,6 +108,34 @@ describe("producer/source/list", () => {
       }),
       { numRuns: 30 },
     );
+  });
+
+  it("does not go on in a list that is not what it was, and does in one that has only grown", async () => {
+    const lines = Array.from({ length: 40 }, (_, i) => `/i/${i}.jpg`);
+    const items = await itemsOf(lines.join("\n"));
+    const [middle, last] = [items[19]?.token ?? "", items[39]?.token ?? ""];
+    const goOn = async (content: string, token: string) => collect((await listOf(content)).items(token));
+    const changed = ["", "/one.jpg\n", lines.join("\n").replaceAll("/i/", "/images/"), lines.toReversed().join("\n")];
+    for (const content of changed)
+      await assert.rejects(goOn(content, middle), {
+        code: "RUN_SOURCE_CHANGED",
+        message: /line 20 of .*list\.txt is not/,
+      });
+    await assert.rejects(goOn(`${lines.join("\n")}2.jpg\n`, last), { code: "RUN_SOURCE_CHANGED" });
+    for (const end of ["\n", "\r\n"])
+      assert.deepEqual(
+        (await goOn(`${lines.join("\n")}${end}/more.jpg`, last)).map(({ uri }) => uri),
+        ["/more.jpg"],
+      );
+  });
+
+  it("does not go on in a packed list that is shorter than it was", async () => {
+    const path = join(tempDir(), "list.txt.gz");
+    const list = openList(openFileText(path, "gzip", tempDir()));
+    await writeFile(path, gzipSync("/1.jpg\n/2.jpg\n/3.jpg\n"));
+    const [, second] = await collect(list.items(null));
+    await writeFile(path, gzipSync("/x\n"));
+    await assert.rejects(collect(list.items(second?.token ?? "")), { code: "RUN_SOURCE_CHANGED" });
   });
 
   it("holds no more of a line without an end than shows that it is too long", async () => {
