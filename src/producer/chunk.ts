@@ -8,6 +8,9 @@ export interface ListPosition {
   readonly item: number;
 }
 
+/** A segment whose source is still to be asked what it has left out: it has gone no further. */
+type CutSegment = Omit<Segment, "leftOut">;
+
 /** Text of a segment beyond which no further chunk is added to it, in characters: rows of tables may be long. */
 const fullSegmentChars = 2 ** 24;
 /** Of an item beside its texts: a hash for an id, numbers, the names of its keys. */
@@ -21,12 +24,12 @@ export async function* cutSegments(
   items: AsyncIterable<SourceItem>,
   start: ListPosition,
   chunkSize: number,
-): AsyncGenerator<Segment> {
+): AsyncGenerator<CutSegment> {
   let position = start;
   let pinned: PinnedItem[] = [];
   let chars = 0;
   let resumeToken: string | null = null;
-  const cut = (): Segment => {
+  const cut = (): CutSegment => {
     const { segment, chunk: firstChunk, item: firstItem } = position;
     const chunks = Math.ceil(pinned.length / chunkSize);
     const cutSegment = { segment, firstChunk, chunks, firstItem, chunkSize, items: pinned, resumeToken };
@@ -52,6 +55,6 @@ function charsOf({ id, uri, extra = {}, failure }: Omit<SourceItem, "token">): n
 }
 
 /** The position behind a segment. */
-export function positionAfter({ segment, firstChunk, chunks, firstItem, items }: Segment): ListPosition {
+export function positionAfter({ segment, firstChunk, chunks, firstItem, items }: CutSegment): ListPosition {
   return { segment: segment + 1, chunk: firstChunk + chunks, item: firstItem + items.length };
 }

@@ -16,16 +16,9 @@ export function openJsonl(text: Text, columns: TableColumns): Source {
   const leftOut: Record<string, number> = {};
   const place: TablePlace = { ...text, word: "line" };
 
-  async function* lines(after: string | null): AsyncGenerator<Line> {
-    for await (const line of await openLines(text, after)) {
-      if (isBlank(line.bytes)) leftOut["blank line"] = (leftOut["blank line"] ?? 0) + 1;
-      else yield line;
-    }
-  }
-
   async function* checkedLines(after: string | null): AsyncGenerator<Line> {
     let held: Line[] | null = after === null ? [] : null;
-    for await (const line of lines(after)) {
+    for await (const line of await openLines(text, after)) {
       if (held === null) yield line;
       else if (held.push(line) === headerLines) {
         requireKeys(text.name, columns, held);
@@ -40,7 +33,10 @@ export function openJsonl(text: Text, columns: TableColumns): Source {
 
   return {
     async *items(after) {
-      for await (const line of checkedLines(after)) yield itemOfRow(rowOf(line, columns), columns, place);
+      for await (const line of checkedLines(after)) {
+        if (isBlank(line.bytes)) leftOut["blank line"] = (leftOut["blank line"] ?? 0) + 1;
+        else yield itemOfRow(rowOf(line, columns), columns, place);
+      }
     },
     leftOut: () => leftOut,
     // As for a list: a table names its files one by one.
