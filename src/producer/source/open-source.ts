@@ -26,6 +26,8 @@ export const stdinName = "-";
 
 export interface SourcePlace {
   readonly cwd: string;
+  /** Ends the drawing of a sample, with its reason. */
+  readonly signal?: AbortSignal;
   /** Absent where the command does not read it. */
   readonly stdin?: StandardInput;
   /** The same. */
@@ -48,7 +50,7 @@ export async function openSources(
   const names = args.map((arg) => nameOf(arg, place.cwd));
   const all = concatSources(sources);
   const { sample, sampleSeed } = options;
-  return { source: sample === null ? all : openSample(all, { size: sample, seed: sampleSeed }), names };
+  return { source: sample === null ? all : openSample(all, { size: sample, seed: sampleSeed }, place.signal), names };
 }
 
 function nameOf(arg: string, cwd: string): string {
