@@ -5,7 +5,7 @@
  */
 import { resolve } from "node:path";
 import picomatch from "picomatch";
-import { compileSelection } from "./directory.js";
+import { compileEntry, compileSelection } from "./directory.js";
 import type { Selection, Source } from "./source.js";
 import { openTree, type TreeFilter } from "./tree.js";
 
@@ -28,9 +28,11 @@ export function openGlob(root: string, glob: string, selection: Selection): Sour
 function compileGlob(glob: string, { include, exclude }: Selection): TreeFilter {
   const matches = picomatch(glob);
   const reasonToLeave = compileSelection({ include, exclude, allFiles: true });
+  const mayMatch = compileDirectories(glob);
+  const isEntered = compileEntry({ exclude });
   return {
     reasonToLeave: (path) => (matches(path) ? reasonToLeave(path) : "not matched by the glob"),
-    mayHold: compileDirectories(glob),
+    mayHold: (path) => mayMatch(path) && isEntered(path),
   };
 }
 
