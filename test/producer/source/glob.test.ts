@@ -71,6 +71,19 @@ describe("producer/source/glob", () => {
     assert.deepEqual(await namesOf("p/**", { ...everything, include: ["*.png"] }), ["p/x/c.png"]);
   });
 
+  it("takes parentheses literally, as shells do, unless they are behind ? * + @ or !", async () => {
+    await write("p/photos (1)/a.jpg", "p/x/photos (1)/b(2).jpg", "p/x/*.png");
+    assert.deepEqual(await namesOf("p/photos (1)/*.jpg"), ["p/photos (1)/a.jpg"]);
+    assert.deepEqual(await namesOf("p/*/photos (1)/*(2).jpg"), []);
+    assert.deepEqual(await namesOf("p/*/photos (1)/*[)].jpg"), ["p/x/photos (1)/b(2).jpg"]);
+    assert.deepEqual(await namesOf("p/*/photos (1)/?(2).jpg"), []);
+    assert.deepEqual(await namesOf("p/**/@(a|b(2)).jpg"), ["p/photos (1)/a.jpg", "p/x/photos (1)/b(2).jpg"]);
+    assert.deepEqual(await namesOf("p/?/\\*.png"), ["p/x/*.png"]);
+    assert.deepEqual(await namesOf("p/**", { ...everything, exclude: ["photos (1)/**", "*.png"] }), [
+      "p/x/photos (1)/b(2).jpg",
+    ]);
+  });
+
   it("takes links to files, and does not follow links to directories", async () => {
     await write("real/a.jpg");
     await mkdir(join(tempDir(), "p"));
