@@ -8,7 +8,7 @@ import { LabelmillError, messageOf, systemCode } from "../../shared/errors.js";
 import type { InputFormat } from "../../shared/input-formats.js";
 import type { S3ClientSettings } from "../../shared/s3/client.js";
 import { isS3Uri, uriOfObject } from "../../shared/s3-uri.js";
-import { sumCounts } from "./counts.js";
+import { sumCounts } from "../counts.js";
 import { openCsv } from "./csv.js";
 import { openDirectory } from "./directory.js";
 import { isGlob, openGlob, splitGlob } from "./glob.js";

@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { LabelmillError } from "../../shared/errors.js";
-import { type Counts, sumCounts } from "./counts.js";
+import { type Counts, sumCounts } from "../counts.js";
 import type { Source, SourceItem } from "./source.js";
 
 export interface SampleSize {
