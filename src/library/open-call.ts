@@ -12,7 +12,7 @@ export function openCall(
   { s3: access, proxy }: StoreAccess,
 ): Promise<Submission> {
   const stdin = { open: places.openStdin, signal };
-  return openSubmission(sources, options, { cwd: places.cwd, stdin, s3: { access, proxy, signal }, model });
+  return openSubmission(sources, options, { cwd: places.cwd, signal, stdin, s3: { access, proxy, signal }, model });
 }
 
 /**

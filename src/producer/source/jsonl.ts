@@ -3,7 +3,7 @@
  * where none of them has a wanted key, the name is wrong, and that is said before anything is written.
  */
 import { isUtf8 } from "node:buffer";
-import { isBlank, type Line, longestLineBytes, positionOf, readLines, tokenAfter } from "./lines.js";
+import { isBlank, type Line, longestLineBytes, openLines, tokenAfter } from "./lines.js";
 import type { Source, TableColumns } from "./source.js";
 import { type Cell, itemOfRow, requireColumns, type TablePlace, type TableRow, wantedColumns } from "./table.js";
 import type { Text } from "./text.js";
@@ -11,22 +11,14 @@ import type { Text } from "./text.js";
 /** How many lines stand for the header that JSONL lacks. */
 const headerLines = 100;
 
-/** The resume token is "offset of the next line, its number". */
+/** The resume token is that of the line. */
 export function openJsonl(text: Text, columns: TableColumns): Source {
   const leftOut: Record<string, number> = {};
   const place: TablePlace = { ...text, word: "line" };
 
-  async function* lines(after: string | null): AsyncGenerator<Line> {
-    const start = positionOf(after);
-    for await (const line of readLines(text.blocks(start.offset), start)) {
-      if (isBlank(line.bytes)) leftOut["blank line"] = (leftOut["blank line"] ?? 0) + 1;
-      else yield line;
-    }
-  }
-
   async function* checkedLines(after: string | null): AsyncGenerator<Line> {
     let held: Line[] | null = after === null ? [] : null;
-    for await (const line of lines(after)) {
+    for await (const line of await openLines(text, after)) {
       if (held === null) yield line;
       else if (held.push(line) === headerLines) {
         requireKeys(text.name, columns, held);
@@ -41,7 +33,10 @@ export function openJsonl(text: Text, columns: TableColumns): Source {
 
   return {
     async *items(after) {
-      for await (const line of checkedLines(after)) yield itemOfRow(rowOf(line, columns), columns, place);
+      for await (const line of checkedLines(after)) {
+        if (isBlank(line.bytes)) leftOut["blank line"] = (leftOut["blank line"] ?? 0) + 1;
+        else yield itemOfRow(rowOf(line, columns), columns, place);
+      }
     },
     leftOut: () => leftOut,
     // As for a list: a table names its files one by one.
@@ -62,8 +57,16 @@ function rowOf(line: Line, columns: TableColumns): TableRow {
   const { uriColumn, idColumn } = columns;
   const odd = [uriColumn, idColumn].find((name) => name !== null && typeof (parsed.get(name) ?? "") === "object");
   if (odd != null) return { ...at, cells: { problem: `its ${JSON.stringify(odd)} is an object or a list` } };
-  return { ...at, cells: wantedColumns(columns).map((name) => cellOf(parsed.get(name))) };
+  try {
+    return { ...at, cells: wantedColumns(columns).map((name) => cellOf(parsed.get(name))) };
+  } catch {
+    // JSON.parse takes deeper nesting than JSON.stringify has stack for.
+    return { ...at, cells: { problem: "it is nested too deeply" } };
+  }
 }
+
+/** More than 15 digits, or an exponent. */
+const mayBeInexact = /[\d.]{16}|\d[eE]/;
 
 type Parsed = ReadonlyMap<string, unknown> | { readonly problem: string };
 
@@ -74,18 +77,26 @@ function parseLine({ bytes }: Line): Parsed {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value !== "object" || value === null || Array.isArray(value)) return { problem: "it is no JSON object" };
-    return new Map(Object.entries(/\d{16}/.test(text) ? JSON.parse(quoteLargeIntegers(text)) : value));
+    return new Map(Object.entries(mayBeInexact.test(text) ? JSON.parse(quoteInexactNumbers(text)) : value));
   } catch {
     // The parser's own words would quote the line, and differ between versions of Node.
     return { problem: "it is not JSON" };
   }
 }
 
-/** As text, since a number would lose digits: 64-bit ids are often written so. `text` is valid JSON. */
-function quoteLargeIntegers(text: string): string {
+/** As text where a number would lose digits, or be none: 64-bit ids are often written so. `text` is valid JSON. */
+function quoteInexactNumbers(text: string): string {
   return text.replaceAll(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g, (token) =>
-    /^-?\d{16,}$/.test(token) ? `"${token}"` : token,
+    token.startsWith('"') || isExact(token) ? token : `"${token}"`,
   );
+}
+
+/** Whether a double keeps `number`; up to 15 digits it does (IEEE 754, DBL_DIG), unless it is too large or too small. */
+function isExact(number: string): boolean {
+  const value = Number(number);
+  const digits = number.replace(/e.*/i, "").replaceAll(/[-.]/g, "").replace(/^0+/, "");
+  if (digits.length > 15) return String(value) === number;
+  return Number.isFinite(value) && (value !== 0 || digits === "");
 }
 
 function cellOf(value: unknown): Cell {

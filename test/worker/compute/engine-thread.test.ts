@@ -37,7 +37,9 @@ describe("worker/compute/engine-thread", () => {
       limitData(child.pid ?? 0, 300 * 2 ** 20);
       const ended = once(child, "exit").then(([code, signal]) => assert.fail(`the child ended with ${code ?? signal}`));
       child.send("go");
-      const [{ lowered, same, loweredLater }] = (await Promise.race([once(child, "message"), ended])) as [LimitedAnswer];
+      const [{ lowered, same, loweredLater }] = (await Promise.race([once(child, "message"), ended])) as [
+        LimitedAnswer,
+      ];
       assert.ok(lowered.length >= 1, "it was not limited");
       assert.deepEqual(
         lowered.map(({ limit }) => limit),
