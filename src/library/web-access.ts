@@ -6,6 +6,7 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { LabelmillError, messageOf } from "../shared/errors.js";
+import { parseHttpUrl, plainOrigin, redactUri } from "../shared/http-uri.js";
 import type { ResolvedOptions } from "../shared/options.js";
 import type { ProxySettings } from "../shared/proxy-settings.js";
 import type { S3Access } from "../shared/s3/access.js";
@@ -13,8 +14,9 @@ import type { HostHeaders, WebAccess } from "../worker/fetch/open-fetcher.js";
 import type { Places } from "./places.js";
 import { readS3Access } from "./s3-access.js";
 
-const form = /^((?:https?:\/\/)?[^=/\s]+)=(env|file):(.+)$/s;
-const headerLine = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*$/;
+const form = /^([^=\s]+)=(env|file):(.+)$/s;
+const bareAddress = /^https?:\/\/[^\\/?#*]+\/?$/i;
+const headerLine = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e]*?)[ \t]*$/;
 /** The request is ours (RFC 9110, section 7.6.1, and framing). */
 const ownHeaders: ReadonlySet<string> = new Set([
   ...["host", "connection", "keep-alive", "upgrade", "te", "trailer", "transfer-encoding", "content-length", "expect"],
@@ -38,11 +40,19 @@ export function readStoreAccess(options: S3Options, places: Pick<Places, "env" |
   return { proxy: readProxy(places.env), s3: readS3Access(options, places) };
 }
 
-/** As curl and others read it; null where there is none. */
+/** As curl and others read it, `host:port` too; null where there is none. Throws OPTION_INVALID. */
 function readProxy(env: Places["env"]): ProxySettings | null {
-  const read = (name: string) => env[name.toLowerCase()] || env[name] || "";
-  const proxies = { http: read("HTTP_PROXY"), https: read("HTTPS_PROXY"), direct: read("NO_PROXY") };
+  const given = (name: string) => [name.toLowerCase(), name].find((each) => env[each]) ?? name;
+  const read = (name: string) => proxyUrl(given(name), env[given(name)] ?? "");
+  const proxies = { http: read("HTTP_PROXY"), https: read("HTTPS_PROXY"), direct: env[given("NO_PROXY")] ?? "" };
   return proxies.http === "" && proxies.https === "" ? null : proxies;
+}
+
+function proxyUrl(name: string, value: string): string {
+  const text = value === "" || /^[^:/?#]+:\/\//.test(value) ? value : `http://${value}`;
+  if (text === "" || (/^https?:/i.test(text) && URL.canParse(text))) return text;
+  const expected = "the address of an http: or https: proxy";
+  throw new LabelmillError("OPTION_INVALID", { option: name, expected, value: redactUri(text), from: "environment" });
 }
 
 /** Reads each `HOST=env:NAME` or `HOST=file:PATH`; several of one host add up. Throws OPTION_INVALID. */
@@ -52,18 +62,25 @@ async function readHostHeaders(given: readonly string[], places: Pick<Places, "c
     const [, host = "", kind, place = ""] = form.exec(each) ?? [];
     // Without its form it may be a credential that was put into the wrong place.
     if (kind === undefined) throw invalid("HOST=env:NAME or HOST=file:PATH", "***");
-    const shown = `${host}=${kind}:${place}`;
+    const shown = `${redactUri(withScheme(host))}=${kind}:${place}`;
     const text = kind === "env" ? places.env[place] : await readHeaderFile(resolve(places.cwd, place), shown);
     if (text === undefined || text === "") throw invalid("the name of a variable that is set", shown);
-    const key = keyOf(host);
+    const key = keyOf(host, shown);
     headers.set(key, { ...headers.get(key), ...parseHeaders(text, shown) });
   }
   return headers;
 }
 
 /** The scheme is https unless it is named: nothing secret goes over the wire in clear by a redirect. */
-function keyOf(host: string): string {
-  return (/^https?:\/\//.test(host) ? host : `https://${host}`).toLowerCase().replace(/\.$/, "");
+function withScheme(host: string): string {
+  return /^https?:\/\//i.test(host) ? host : `https://${host}`;
+}
+
+/** As items' addresses are written once they are pinned, so that what is accepted here is also sent. */
+function keyOf(host: string, shown: string): string {
+  const url = parseHttpUrl(withScheme(host));
+  if (url instanceof URL && bareAddress.test(withScheme(host))) return plainOrigin(url);
+  throw invalid("for HOST, HOST:PORT or http://HOST of one server, an IPv6 address in brackets", shown);
 }
 
 async function readHeaderFile(path: string, shown: string): Promise<string> {
@@ -77,7 +94,8 @@ function parseHeaders(text: string, shown: string): Record<string, string> {
   return Object.fromEntries(
     lines.map((line, i) => {
       const [, name, value = ""] = headerLine.exec(line) ?? [];
-      if (name === undefined) throw invalid(`lines of the form \`Name: value\` (line ${i + 1} is not)`, shown);
+      if (name === undefined)
+        throw invalid(`lines of the form \`Name: value\` in printable ASCII (line ${i + 1} is not)`, shown);
       if (ownHeaders.has(name.toLowerCase())) throw invalid(`headers other than ${name}`, shown);
       return [name.toLowerCase(), value];
     }),

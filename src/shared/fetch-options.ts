@@ -108,7 +108,7 @@ export const fetchOptions = {
     class: "policy",
     commands: working,
     description:
-      "headers for one web server, over https unless HOST is http://HOST, as lines `Name: value` in a variable or a file: HOST=env:NAME, HOST=file:PATH (repeatable)",
+      "headers for one web server, over https unless HOST is http://HOST, and to its usual port unless it is HOST:PORT, as lines `Name: value` in a variable or a file: HOST=env:NAME, HOST=file:PATH (repeatable)",
     expected: "HOST=env:NAME or HOST=file:PATH",
     schema: texts,
     default: [],

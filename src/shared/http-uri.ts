@@ -56,6 +56,16 @@ export function parseHttpUrl(text: string, base?: URL): URL | { readonly reason:
   return url;
 }
 
+/** A host as hosts are compared: in lower case, and without dots of the root, which lead to the same server. */
+export function plainHost(hostname: string): string {
+  return hostname.toLowerCase().replace(/\.+$/, "");
+}
+
+/** Where a header of one server goes: scheme, host and port, without the port that the scheme has by itself. */
+export function plainOrigin({ protocol, hostname, port }: URL): string {
+  return `${protocol}//${plainHost(hostname)}${port === "" ? "" : `:${port}`}`;
+}
+
 /** The canonical form of any uri but a file's. Only those of http, https and s3 are rewritten. */
 export function vetUri(text: string): VettedUri {
   const refuse = (reason: string): VettedUri => ({ ok: false, shown: redactUri(text), reason });

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readWebAccess } from "../../src/library/web-access.js";
 import { resolveOptions } from "../../src/shared/options.js";
+import { projectRoot } from "../support/shared-data.js";
 import { useTempDir } from "../support/temp-dir.js";
 
 const secret = "hunter2";
@@ -24,6 +25,49 @@ describe("library/web-access", () => {
       "https://images.test": { authorization: `Bearer ${secret}`, ...lines },
       "http://plain.test": lines,
     });
+  });
+
+  it("names servers as pinned items do: by scheme, host and port", async () => {
+    const keyOf = async (host: string) =>
+      [...(await read([`${host}=env:AUTH`], { AUTH: "X: 1" })).hostHeaders.keys()][0];
+    const named = {
+      "own.test:8443": "https://own.test:8443",
+      "own.test:443": "https://own.test",
+      "HTTP://Own.test": "http://own.test",
+      "http://own.test:80/": "http://own.test",
+      "own.test..": "https://own.test",
+      "ex%61mple.test": "https://example.test",
+      "bücher.test": "https://xn--bcher-kva.test",
+      "[::1]:8080": "https://[::1]:8080",
+    };
+    for (const [host, key] of Object.entries(named)) assert.equal(await keyOf(host), key);
+    for (const host of [
+      "*.test",
+      "::1",
+      "127.1",
+      "own.test/path",
+      "own.test?a",
+      `me:${secret}@own.test`,
+      "own.test:x",
+    ]) {
+      await assert.rejects(keyOf(host), (error: Error) => {
+        assert.match(error.message, /to be for HOST, HOST:PORT or http:\/\/HOST.*got `https:.*=env:AUTH`/, host);
+        assert.ok(!error.message.includes(secret), error.message);
+        return true;
+      });
+    }
+  });
+
+  it("takes the example of the documentation as it stands there", async () => {
+    const docs = await readFile(join(projectRoot, "docs/fetch.md"), "utf8");
+    const [, value = ""] = /export IMG_AUTH='(.*)'/.exec(docs) ?? [];
+    const [, header = ""] = /--header (\S+=env:IMG_AUTH)/.exec(docs) ?? [];
+    const { hostHeaders } = await read([header], { IMG_AUTH: value });
+    assert.deepEqual([...hostHeaders.values()], [{ authorization: "Bearer TOKEN" }]);
+    await assert.rejects(
+      read([header], { IMG_AUTH: "Authorization: Bearer …" }),
+      /in printable ASCII \(line 1 is not\)/,
+    );
   });
 
   it("refuses what it cannot read, without showing it", async () => {
@@ -54,5 +98,19 @@ describe("library/web-access", () => {
     const found = { http: "", https: "http://p:3128", direct: ".internal" };
     assert.deepEqual(await proxyOf({ HTTPS_PROXY: "http://p:3128", no_proxy: ".internal" }), found);
     assert.equal((await proxyOf({ http_proxy: "http://a:1", HTTP_PROXY: "http://b:2" }))?.http, "http://a:1");
+  });
+
+  it("takes a proxy without a scheme for http, as curl does, and names the variable of one that is none", async () => {
+    const proxyOf = async (env: Record<string, string>) => (await read([], env)).proxy;
+    assert.equal((await proxyOf({ HTTP_PROXY: "127.0.0.1:3128" }))?.http, "http://127.0.0.1:3128");
+    assert.equal((await proxyOf({ https_proxy: "me:pw@p.test:3128" }))?.https, "http://me:pw@p.test:3128");
+    for (const value of [`socks5://me:${secret}@p.test:1080`, `me:${secret}@p.test:port`, `http://me:${secret}@[`]) {
+      await assert.rejects(proxyOf({ https_proxy: value }), (error: Error) => {
+        assert.equal((error as { code?: unknown }).code, "OPTION_INVALID");
+        assert.match(error.message, /^Expected `https_proxy` to be .*\*\*\*@.* \(environment\)$/);
+        assert.ok(!error.message.includes(secret), error.message);
+        return true;
+      });
+    }
   });
 });

@@ -6,6 +6,7 @@
  */
 import { isIP } from "node:net";
 import ipaddr from "ipaddr.js";
+import { plainHost } from "../../shared/http-uri.js";
 
 export interface AddressPolicyOptions {
   /** `example.org`, `*.example.org` (not `example.org` itself), an address or a network; empty allows every host. */
@@ -76,7 +77,7 @@ export function createAddressPolicy({ allowHost, denyHost, allowPrivate }: Addre
   };
   return {
     refusalOfHost(hostname) {
-      const host = plainHost(hostname);
+      const host = bareHost(hostname);
       if (denies(host)) return `--deny-host forbids ${host}`;
       if (allowHost.length > 0 && !allows(host)) return `--allow-host does not name ${host}`;
       const refusals = knownAddresses(host).map(refusalOfAddress);
@@ -101,16 +102,13 @@ function rangeOf(address: Address): string {
   return range === "unicast" || range in rangeNames || openable.has(range) ? range : "a reserved address";
 }
 
-/** Without brackets and the dot of the root; in lower case. */
-function plainHost(hostname: string): string {
-  return hostname
-    .toLowerCase()
-    .replace(/^\[(.*)\]$/, "$1")
-    .replace(/\.$/, "");
+/** As it is compared, and without the brackets of an IPv6 address. */
+function bareHost(hostname: string): string {
+  return plainHost(hostname).replace(/^\[(.*)\]$/, "$1");
 }
 
 function hostMatcher(patterns: readonly string[]): (host: string) => boolean {
-  const names = new Set(patterns.map(plainHost));
+  const names = new Set(patterns.map(bareHost));
   const suffixes = [...names].filter((name) => name.startsWith("*.")).map((name) => name.slice(1));
   const networks = networksOf(patterns);
   return (host) =>
@@ -123,7 +121,7 @@ function hostMatcher(patterns: readonly string[]): (host: string) => boolean {
 function networksOf(entries: readonly string[]): Network[] {
   return entries.flatMap((entry): Network[] => {
     if (ipaddr.isValidCIDR(entry)) return [ipaddr.parseCIDR(entry)];
-    const address = plainHost(entry);
+    const address = bareHost(entry);
     if (isIP(address) === 0) return [];
     const parsed = ipaddr.parse(address);
     return [[parsed, parsed.kind() === "ipv4" ? 32 : 128]];

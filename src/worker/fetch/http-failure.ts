@@ -1,6 +1,7 @@
 /** What an error of undici, Node's network or zlib means for the item. */
+import { isIPv4 } from "node:net";
 import { errors } from "undici";
-import { type Failure, failure, messageOf, systemCode } from "../../shared/errors.js";
+import { type Failure, failure, LabelmillError, messageOf, systemCode } from "../../shared/errors.js";
 import { Blocked, Unresolved } from "./guarded-connect.js";
 import { TooLarge } from "./http-body.js";
 
@@ -36,14 +37,29 @@ const tlsCode =
 /** Errors of connecting (connect(2)), beside those of names and of TLS. */
 const unconnected: ReadonlySet<string> = new Set([
   ...["UND_ERR_CONNECT_TIMEOUT", "ETIMEDOUT", "ECONNREFUSED"],
-  ...["EHOSTUNREACH", "EHOSTDOWN", "ENETUNREACH", "ENETDOWN"],
+  ...["EHOSTUNREACH", "EHOSTDOWN", "ENETUNREACH"],
 ]);
 
+/** Errors of connecting that say nothing of the server: this process or machine has run out of something, or has no network. */
+const ofThisMachine: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "ENETDOWN"]);
+
+/** Throws STORAGE_FAILED where this machine fails. */
 export function failureOf(thrown: unknown, state: RequestState): RequestFailure {
   const code = systemCode(thrown) ?? "";
+  if (ofThisMachine.has(code) || hasNoPortLeft(thrown))
+    throw new LabelmillError("STORAGE_FAILED", { path: state.uri, reason: reasonOf(thrown) }, { cause: thrown });
   const isUnreachable =
     thrown instanceof Blocked || thrown instanceof Unresolved || unconnected.has(code) || tlsCode.test(code);
   return { kind: "failed", ...meaningOf(thrown, state), isUnreachable };
+}
+
+/**
+ * Without IPv6 the same code means that an IPv6 address is of no use here. ENETUNREACH is left to the item in either case: routers
+ * say so of single networks too, and one address of a list must not stop a run.
+ */
+function hasNoPortLeft(thrown: unknown): boolean {
+  const { address } = thrown as { readonly address?: unknown };
+  return systemCode(thrown) === "EADDRNOTAVAIL" && typeof address === "string" && isIPv4(address);
 }
 
 type Meaning = Pick<RequestFailure, "failure" | "isRetryable">;

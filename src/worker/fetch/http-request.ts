@@ -5,7 +5,6 @@
 import { createHash } from "node:crypto";
 import type { Dispatcher } from "undici";
 import { type Failure, failure } from "../../shared/errors.js";
-import type { Slots } from "../slots.js";
 import type { FetchedBytes } from "./fetcher.js";
 import { contentDecoderOf, readBody, TooLarge } from "./http-body.js";
 import { failureOf, type RequestFailure } from "./http-failure.js";
@@ -23,7 +22,7 @@ export interface Refusal {
   readonly kind: "refused";
   readonly status: number;
   readonly headers: Headers;
-  /** Its first 64 KiB. */
+  /** What comes of it in 2 s, its first 64 KiB. */
   readonly body: string;
 }
 
@@ -36,6 +35,8 @@ export interface RequestTarget {
   /** As it is sent, with the query. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** Its connection ends with its answer. @default false */
+  readonly isLast?: boolean;
 }
 
 /** A failure that no other try would change. */
@@ -52,8 +53,8 @@ export interface RequestSettings {
   readonly maxItemBytes: number;
   readonly headersTimeoutMs: number;
   readonly idleTimeoutMs: number;
-  /** For bodies that are large. */
-  readonly largeSlots: Slots;
+  /** Resolves, with the function that gives it back, when a large body of that host has its turn. Rejects with the signal's reason. */
+  readonly admitLarge: (hostname: string, signal: AbortSignal) => Promise<() => void>;
   /** From the first byte of the request to the last of the body. */
   readonly fetchTimeoutMs: number;
 }
@@ -62,18 +63,20 @@ const bytesAt: ReadonlySet<number> = new Set([200, 203]);
 const busyAt: ReadonlySet<number> = new Set([408, 425, 429]);
 /** Of a body that is no image, so that its connection can be used again; more is not worth the wait. */
 const mostRefusalBytes = 64 * 1024;
+/** Nor is a longer wait for the rest of it: it would hold the host's turn and the process's slot. */
+const longestRefusalMs = 2_000;
 
-/** Gives every failure as a value. Rejects with `signal.reason` when aborted. `shown` stands for the uri in messages. */
+/** Gives failures as values, but for STORAGE_FAILED where this machine fails. Rejects with `signal.reason` when aborted. `shown` stands for the uri in messages. */
 export async function request(
-  { origin, path, headers }: RequestTarget,
+  { origin, hostname, path, headers, isLast = false }: RequestTarget,
   shown: string,
   settings: RequestSettings,
   signal: AbortSignal,
 ): Promise<Reply> {
   const { dispatcher, headersTimeoutMs, idleTimeoutMs, fetchTimeoutMs, maxItemBytes: limit } = settings;
-  const { respectRobotsTag, largeSlots } = settings;
+  const { respectRobotsTag } = settings;
   const deadline = startDeadline(fetchTimeoutMs, signal);
-  const large = createLargeTurn(largeSlots, deadline.signal);
+  const large = createLargeTurn(() => settings.admitLarge(hostname, deadline.signal));
   let bytes: number | null = null;
   try {
     const answer = await dispatcher.request({
@@ -81,6 +84,7 @@ export async function request(
       path,
       method: "GET",
       headers,
+      reset: isLast,
       headersTimeout: headersTimeoutMs,
       bodyTimeout: idleTimeoutMs,
       signal: deadline.signal,
@@ -121,6 +125,7 @@ async function replyOf(answer: Dispatcher.ResponseData, reading: Reading): Promi
 async function startOf(body: Dispatcher.ResponseData["body"]): Promise<string> {
   const blocks: Buffer[] = [];
   let bytes = 0;
+  const timer = setTimeout(() => body.destroy(), longestRefusalMs);
   try {
     for await (const block of body as AsyncIterable<Buffer>) {
       blocks.push(block);
@@ -129,6 +134,8 @@ async function startOf(body: Dispatcher.ResponseData["body"]): Promise<string> {
     }
   } catch {
     // The caller looks at its signal, and has the status for all else.
+  } finally {
+    clearTimeout(timer);
   }
   return Buffer.concat(blocks).toString("utf8", 0, mostRefusalBytes);
 }
@@ -198,20 +205,16 @@ function startDeadline(ms: number, outer: AbortSignal): RequestDeadline {
   };
 }
 
-/** One request's turn among the large ones: waited for until the deadline, given back at the end. */
-function createLargeTurn(slots: Slots, signal: AbortSignal): { admit(): Promise<void>; end(): void } {
+/** One request's turn among the large ones: asked for once, given back at the end, also where it comes after that. */
+function createLargeTurn(acquire: () => Promise<() => void>): { admit(): Promise<void>; end(): void } {
   let isOver = false;
   let release = () => {};
   return {
-    admit: () =>
-      new Promise((resolve, reject) => {
-        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-        void slots.acquire(0).then((giveBack) => {
-          if (isOver) return giveBack();
-          release = giveBack;
-          resolve();
-        });
-      }),
+    async admit() {
+      const giveBack = await acquire();
+      if (isOver) giveBack();
+      else release = giveBack;
+    },
     end() {
       isOver = true;
       release();

@@ -7,7 +7,7 @@
  *       └──may help──> pause ──> try           hop: host's gate, process's slot, one request
  */
 import { failure } from "../../shared/errors.js";
-import { parseHttpUrl, redactUri } from "../../shared/http-uri.js";
+import { parseHttpUrl, plainOrigin, redactUri } from "../../shared/http-uri.js";
 import { failedWith, succeeded } from "../outcome.js";
 import { admitAtOnce, type Fetcher } from "./fetcher.js";
 import { finalFailure, headerOf, type Refusal } from "./http-request.js";
@@ -20,7 +20,7 @@ import {
   tryAgain,
 } from "./http-transport.js";
 
-/** Scheme and host (`https://example.org`) -> what is sent there, and nowhere else. */
+/** Scheme, host and port (`https://example.org`, as `plainOrigin` has it) -> what is sent there, and nowhere else. */
 export type HostHeaders = ReadonlyMap<string, Readonly<Record<string, string>>>;
 
 export interface HttpFetcherOptions extends TransportOptions {
@@ -61,8 +61,8 @@ async function follow(
     if (!(url instanceof URL)) return fail("FETCH_BLOCKED", `${to}${url.reason}`);
     const refusal = transport.refusalOfHost(url.hostname);
     if (refusal !== null) return fail("FETCH_BLOCKED", `${to}${refusal}`);
-    const { origin, hostname, protocol, pathname, search } = url;
-    const headers = hostHeaders.get(`${protocol}//${hostname.replace(/\.$/, "")}`) ?? {};
+    const { origin, hostname, pathname, search } = url;
+    const headers = hostHeaders.get(plainOrigin(url)) ?? {};
     const reply = await transport.ask({ origin, hostname, path: `${pathname}${search}`, headers }, asking);
     if (reply.kind !== "refused") return reply;
     const location = redirectAt.has(reply.status) ? headerOf(reply.headers, "location") : undefined;

@@ -1,5 +1,6 @@
 import { lookup, Resolver } from "node:dns/promises";
 import { systemCode } from "../../shared/errors.js";
+import { plainHost } from "../../shared/http-uri.js";
 
 /** The addresses of a host name, best first, at least one; rejects with the resolver's error. */
 export type ResolveHost = (hostname: string) => Promise<readonly string[]>;
@@ -23,7 +24,7 @@ export function createResolveHost(): ResolveHost {
       throw error;
     });
   return async (hostname) => {
-    if (/(^|\.)localhost\.?$/i.test(hostname)) return ["127.0.0.1", "::1"];
+    if (/(^|\.)localhost$/.test(plainHost(hostname))) return ["127.0.0.1", "::1"];
     const v4 = await ask(() => resolver.resolve4(hostname));
     if (v4.length > 0) return v4;
     const v6 = await ask(() => resolver.resolve6(hostname));

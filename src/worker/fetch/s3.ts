@@ -17,6 +17,7 @@ import {
   type Asking,
   type HttpPolicy,
   type HttpTransport,
+  mostLarge,
   openHttpTransport,
   type Tried,
   tryAgain,
@@ -47,7 +48,7 @@ const perhapsOfCredentials: ReadonlySet<string> = new Set([
 export function createS3Fetcher(options: S3FetcherOptions): Fetcher & { close(): Promise<void> } {
   const { access, maxItemBytes, proxy } = options;
   const policy = policyOf(options.policy);
-  const transport = openHttpTransport({ policy, maxItemBytes, proxy });
+  const transport = openHttpTransport({ policy, maxItemBytes, proxy, largePerHost: mostLarge });
   const store: Store = { access, transport, hasGiven: false };
   return {
     async fetch(uri, signal, admit = admitAtOnce) {
