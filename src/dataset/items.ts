@@ -40,6 +40,8 @@ export interface Segment {
   readonly items: readonly PinnedItem[];
   /** Where the source goes on after this segment, in the source's own terms; null at its end. */
   readonly resumeToken: string | null;
+  /** Entries that the source did not take up to there, from the list's start, counted by reason. */
+  readonly leftOut: Readonly<Record<string, number>>;
   readonly chunkSize: number;
 }
 
@@ -63,6 +65,8 @@ function isStringRecord(value: unknown): boolean {
   return isObject && Object.values(value).every((each) => typeof each === "string");
 }
 
+const countsSchema = z.record(z.string(), count);
+
 const headerSchema = z.strictObject({
   schemaVersion: z.literal(1),
   segment: count,
@@ -72,6 +76,7 @@ const headerSchema = z.strictObject({
   items: z.int().min(1),
   chunkSize: z.int().min(1),
   resumeToken: z.string().nullable(),
+  leftOut: countsSchema,
 });
 
 const itemSchema = z.strictObject({
@@ -87,7 +92,7 @@ const sealedSchema = z.strictObject({
   segments: count,
   chunks: count,
   items: count,
-  leftOut: z.record(z.string(), count),
+  leftOut: countsSchema,
 }) satisfies z.ZodType<Sealed>;
 
 /**
@@ -180,8 +185,8 @@ export function readSealed(storage: Storage): Promise<Sealed | null> {
 }
 
 function encodeSegment(segment: Segment): Buffer {
-  const { segment: n, firstChunk, chunks, firstItem, items, chunkSize, resumeToken } = segment;
-  const numbers = { segment: n, firstChunk, chunks, firstItem, items: items.length, chunkSize, resumeToken };
+  const { segment: n, firstChunk, chunks, firstItem, items, chunkSize, resumeToken, leftOut } = segment;
+  const numbers = { segment: n, firstChunk, chunks, firstItem, items: items.length, chunkSize, resumeToken, leftOut };
   const header = { schemaVersion: 1, ...numbers };
   const lines = items.map(({ index, id, uri, line, extra, failure }) =>
     JSON.stringify({ index, id, uri, line, extra, failure }),

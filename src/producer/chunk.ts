@@ -8,8 +8,13 @@ export interface ListPosition {
   readonly item: number;
 }
 
+/** A segment whose source is still to be asked what it has left out: it has gone no further. */
+type CutSegment = Omit<Segment, "leftOut">;
+
 /** Text of a segment beyond which no further chunk is added to it, in characters: rows of tables may be long. */
 const fullSegmentChars = 2 ** 24;
+/** Of an item beside its texts: a hash for an id, numbers, the names of its keys. */
+const itemChars = 100;
 
 /**
  * Cuts items into segments of 1, 2, 4, … 64 chunks, fewer where they are long, numbered from `start`. Every chunk but the
@@ -19,12 +24,12 @@ export async function* cutSegments(
   items: AsyncIterable<SourceItem>,
   start: ListPosition,
   chunkSize: number,
-): AsyncGenerator<Segment> {
+): AsyncGenerator<CutSegment> {
   let position = start;
   let pinned: PinnedItem[] = [];
   let chars = 0;
   let resumeToken: string | null = null;
-  const cut = (): Segment => {
+  const cut = (): CutSegment => {
     const { segment, chunk: firstChunk, item: firstItem } = position;
     const chunks = Math.ceil(pinned.length / chunkSize);
     const cutSegment = { segment, firstChunk, chunks, firstItem, chunkSize, items: pinned, resumeToken };
@@ -44,11 +49,12 @@ export async function* cutSegments(
   if (pinned.length > 0) yield cut();
 }
 
-function charsOf({ uri, extra = {} }: Pick<SourceItem, "uri" | "extra">): number {
-  return Object.values(extra).reduce((sum, value) => sum + value.length, uri.length);
+function charsOf({ id, uri, extra = {}, failure }: Omit<SourceItem, "token">): number {
+  const texts = [id ?? "", uri, failure?.message ?? "", ...Object.entries(extra).flat()];
+  return texts.reduce((sum, text) => sum + text.length, itemChars);
 }
 
 /** The position behind a segment. */
-export function positionAfter({ segment, firstChunk, chunks, firstItem, items }: Segment): ListPosition {
+export function positionAfter({ segment, firstChunk, chunks, firstItem, items }: CutSegment): ListPosition {
   return { segment: segment + 1, chunk: firstChunk + chunks, item: firstItem + items.length };
 }

@@ -22,6 +22,7 @@ import { countedChunks, createRun, growRun, type RunPolicy, readRun, sealRun } f
 import { cutSegments, type ListPosition, positionAfter } from "./chunk.js";
 import { dropQueue, isQueueEmpty, queueChunks } from "./chunk-queue.js";
 import { createSeenUris, type SeenUris } from "./seen-uris.js";
+import { countsSince, sumCounts } from "./source/counts.js";
 import type { Source, SourceItem } from "./source/source.js";
 import { vetItems } from "./vet-item.js";
 
@@ -35,8 +36,6 @@ export interface EnqueueContext {
   /** Called after each segment, with the totals so far. */
   readonly onPinned?: (pinned: { items: number; chunks: number }) => void;
 }
-
-type Counts = Readonly<Record<string, number>>;
 
 /**
  * Makes the run's record, so that workers may serve it, or finds it; either way with this policy. `reopened`: the run had
@@ -97,21 +96,24 @@ export async function requireItems(source: Source, name: string): Promise<void> 
   throw new LabelmillError("RUN_SOURCE_EMPTY", { source: name, reason: left.join(", ") || "it is empty" });
 }
 
+/** Where the source goes on behind the last pinned segment, and what it has left out before. */
+type SourcePosition = Pick<Segment, "resumeToken" | "leftOut">;
+
 async function pinAll(context: EnqueueContext): Promise<Sealed> {
   const { storage, outages, signal } = context;
   const outlast = <T>(action: () => Promise<T>) => outages.outlast(action, signal);
   let position: ListPosition = { segment: 0, chunk: 0, item: 0 };
-  let resumeToken: string | null = null;
+  let last: SourcePosition = { resumeToken: null, leftOut: {} };
   while (true) {
     if (signal.aborted) throw new LabelmillError("RUN_INTERRUPTED");
     const segment = await outlast(() => readSegment(storage, position.segment));
     if (segment !== null) {
       await outlast(() => queueSegment(context, segment));
       position = positionAfter(segment);
-      resumeToken = segment.resumeToken;
+      last = segment;
       continue;
     }
-    const sealed = (await outlast(() => readSealed(storage))) ?? (await pinRest(context, position, resumeToken));
+    const sealed = (await outlast(() => readSealed(storage))) ?? (await pinRest(context, position, last));
     if (sealed !== null) return sealed;
   }
 }
@@ -120,16 +122,18 @@ async function pinAll(context: EnqueueContext): Promise<Sealed> {
 async function pinRest(
   { head, storage, redis, source, outages, signal, onPinned }: EnqueueContext,
   start: ListPosition,
-  resumeToken: string | null,
+  last: SourcePosition,
 ): Promise<Sealed | null> {
   const { limit, chunkSize, dedupe } = head.identity;
   const before = { ...source.leftOut() };
   const duplicates = { "duplicate uri": 0 };
-  const given = vetItems(source.items(resumeToken));
+  const leftOut = () => sumCounts([last.leftOut, countsSince(before, { ...source.leftOut(), ...duplicates })]);
+  const given = vetItems(source.items(last.resumeToken));
   const wanted = dedupe === "none" ? given : dropSeen(given, await pinnedUris(storage, start.segment), duplicates);
   const items = takeItems(wanted, limit === null ? Number.POSITIVE_INFINITY : limit - start.item, signal);
   let position = start;
-  for await (const segment of cutSegments(items, start, chunkSize)) {
+  for await (const cut of cutSegments(items, start, chunkSize)) {
+    const segment = { ...cut, leftOut: leftOut() };
     const { sha256, created } = await outages.outlast(() => pinSegment(storage, segment), signal);
     if (!created) return null;
     position = positionAfter(segment);
@@ -137,8 +141,7 @@ async function pinRest(
     onPinned?.({ items: position.item, chunks: position.chunk });
   }
   const totals = { segments: position.segment, chunks: position.chunk, items: position.item };
-  const leftOut = countsSince(before, { ...source.leftOut(), ...duplicates });
-  return outages.outlast(() => sealItems(storage, { ...totals, leftOut }), signal);
+  return outages.outlast(() => sealItems(storage, { ...totals, leftOut: leftOut() }), signal);
 }
 
 /** The uris of the segments before number `end`: what an interrupted pass has kept. */
@@ -161,12 +164,6 @@ async function* dropSeen(
     if (item.failure !== undefined || seen.add(item.uri)) yield item;
     else dropped["duplicate uri"] += 1;
   }
-}
-
-/** What this pass left out; the passes before it went over the same entries. */
-function countsSince(before: Counts, now: Counts): Counts {
-  const added = Object.entries(now).map(([reason, n]) => [reason, n - (before[reason] ?? 0)] as const);
-  return Object.fromEntries(added.filter(([, n]) => n > 0));
 }
 
 /** Counts a durable segment into the record and queues its uncounted chunks. Returns how many. */

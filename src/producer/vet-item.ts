@@ -12,8 +12,8 @@ export async function* vetItems(items: AsyncIterable<SourceItem>): AsyncGenerato
  * credentials, or is none, fails with ITEM_INVALID and is shown without them.
  */
 export function vetItem(item: SourceItem): SourceItem {
-  if (item.uri.startsWith("/") || item.uri.startsWith("file:")) return item;
   if (item.failure !== undefined) return { ...item, uri: redactUri(item.uri) };
+  if (item.uri.startsWith("/") || item.uri.startsWith("file:")) return item;
   const vetted = vetUri(item.uri);
   if (vetted.ok) return { ...item, uri: vetted.uri };
   const where = item.line === undefined ? "" : `line ${item.line}: `;

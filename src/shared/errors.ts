@@ -81,8 +81,8 @@ export const errorTable = {
     "A directory or list cannot be read by this user, or a bucket cannot be listed.",
   ),
   RUN_SOURCE_CHANGED: failed(
-    "The sources have changed since this run's sample was drawn; start a new run with another --out",
-    "A sample is drawn again when a run goes on, and would not be the one whose first items are pinned.",
+    "The source has changed since this run began to pin it: {reason}; start a new run with another --out",
+    "A run that goes on would pin lines or rows twice, in halves or not at all, or the rest of another sample.",
   ),
   RUN_DEDUPE_FULL: failed(
     "More than {count} distinct uris, which is what --dedupe uri can hold; drop duplicates beforehand, or split the list",

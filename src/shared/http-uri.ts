@@ -69,17 +69,18 @@ export function plainOrigin({ protocol, hostname, port }: URL): string {
 /** The canonical form of any uri but a file's. Only those of http, https and s3 are rewritten. */
 export function vetUri(text: string): VettedUri {
   const refuse = (reason: string): VettedUri => ({ ok: false, shown: redactUri(text), reason });
-  const secret = parametersOf(text).find(isSecret);
   const way = isS3Uri(text) ? "in the worker's environment (docs/fetch.md)" : "with --header HOST=env:NAME";
   const carries = (what: string) => refuse(`${what}; give credentials ${way} instead`);
-  if (!isHttpUri(text)) {
-    if (/^[^:]+:[\\/]{2}[^\\/?#]*@/.test(text)) return carries("it holds a user name or password");
-    if (secret !== undefined) return carries(`its parameter ${secret} is a credential`);
-    return isS3Uri(text) ? vetS3Uri(text, refuse) : { ok: true, uri: text };
-  }
-  const url = parseHttpUrl(text);
-  if (!(url instanceof URL)) return /password/.test(url.reason) ? carries(url.reason) : refuse(url.reason);
-  return secret === undefined ? { ok: true, uri: url.href } : carries(`its parameter ${secret} is a credential`);
+  const url = isHttpUri(text) ? parseHttpUrl(text) : null;
+  if (url !== null && !(url instanceof URL))
+    return /password/.test(url.reason) ? carries(url.reason) : refuse(url.reason);
+  // Of an unknown scheme nobody knows where its authority is.
+  const userinfo = isS3Uri(text) ? /^s3:[\\/]{2}[^\\/?#]*@/i : /[\\/]{2}[^\\/?#]*@/;
+  if (url === null && userinfo.test(text)) return carries("it holds a user name or password");
+  const uri = url?.href ?? text;
+  const secret = parametersOf(uri).find(isSecret);
+  if (secret !== undefined) return carries(`its parameter ${secret} is a credential`);
+  return isS3Uri(text) ? vetS3Uri(text, refuse) : { ok: true, uri };
 }
 
 function vetS3Uri(text: string, refuse: (reason: string) => VettedUri): VettedUri {
@@ -87,26 +88,39 @@ function vetS3Uri(text: string, refuse: (reason: string) => VettedUri): VettedUr
   return "reason" in place ? refuse(place.reason) : { ok: true, uri: uriOfObject(place) };
 }
 
-/** `text` as it may stand in rows, messages and logs: without fragment, user name, password or value of a credential. */
+/**
+ * `text` as it may stand in rows, messages and logs: without fragment, user name, password or value of a credential. It need
+ * not be a uri: what stands behind any `//` may be one. Takes time in proportion to the text: it is a stranger's.
+ */
 export function redactUri(text: string): string {
-  if (!schemeOf.test(text)) return text;
+  const scheme = schemeOf.exec(text)?.[0];
+  const start = scheme?.length ?? text.search(/[\\/]{2}/);
+  if (start < 0) return text;
   // A key of an object may hold any character.
   const [whole = ""] = isS3Uri(text) ? [text] : text.split("#", 1);
+  return withoutUserinfo(whole, start).replaceAll(/([?&;#])([^?&;#=]*)=[^&;#]*/g, (all, mark: string, name: string) =>
+    isSecret(decoded(name)) ? `${mark}${name}=***` : all,
+  );
+}
+
+/** `start` is where the authority begins, slashes included. */
+function withoutUserinfo(text: string, start: number): string {
+  const authority = start + (/^[\\/]*/.exec(text.slice(start))?.[0].length ?? 0);
   // Where the authority's end is uncertain, all up to the last @ may be a password.
-  const userinfo = URL.canParse(whole) ? /^([^:]+:[\\/]*)[^\\/?#]*@/ : /^([^:]+:[\\/]*).*@/s;
-  return whole
-    .replace(userinfo, "$1***@")
-    .replaceAll(/([?&;])([^=&;]*)=[^&;]*/g, (all, start: string, name: string) =>
-      isSecret(decoded(name)) ? `${start}${name}=***` : all,
-    );
+  const isCertain = (isHttpUri(text) || isS3Uri(text)) && URL.canParse(text);
+  const length = isCertain ? text.slice(authority).search(/[\\/?#]|$/) : text.length - authority;
+  const end = text.lastIndexOf("@", authority + length - 1);
+  return end < authority ? text : `${text.slice(0, authority)}***${text.slice(end)}`;
 }
 
+/** Names of what looks like a parameter, in the path and the fragment too. */
 function parametersOf(text: string): string[] {
-  const query = /\?([^#]*)/.exec(text)?.[1] ?? "";
-  return query.split(/[&;]/).map((pair) => decoded(pair.split("=", 1)[0] ?? ""));
+  const pairs = text.split(/[?&;#]/).slice(1);
+  return pairs.filter((pair) => pair.includes("=")).map((pair) => decoded(pair.split("=", 1)[0] ?? ""));
 }
 
-const isSecret = (name: string) => secretParameters.has(name.toLowerCase());
+/** White space in a name is dropped by some readers of addresses, the URL standard's for one. */
+const isSecret = (name: string) => secretParameters.has(name.toLowerCase().replaceAll(/\s/g, ""));
 
 /** A name with broken escapes is taken as it is. */
 function decoded(name: string): string {

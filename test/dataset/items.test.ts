@@ -30,6 +30,7 @@ function sampleSegment(items: readonly PinnedItem[], numbers: Partial<Segment> =
     firstItem: firstChunk * chunkSize,
     items,
     resumeToken: null,
+    leftOut: {},
     chunkSize,
     ...numbers,
   };

@@ -51,6 +51,18 @@ describe("producer/chunk", () => {
     assert.deepEqual(sizes, [4, 8, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 12]);
   });
 
+  it("counts ids, names of columns and messages of failures among what makes a segment long", async () => {
+    const long = "x".repeat(2 ** 20);
+    const failure = { code: "ITEM_INVALID" as const, message: long };
+    for (const part of [{ id: long }, { extra: { [long]: "" } }, { failure }]) {
+      async function* items(): AsyncGenerator<SourceItem> {
+        for (let i = 0; i < 60; i += 1) yield { uri: `/i/${i}`, token: String(i), ...part };
+      }
+      const sizes = (await collect(cutSegments(items(), start, 4))).map((segment) => segment.items.length);
+      assert.deepEqual(sizes, [4, 8, 16, 16, 16]);
+    }
+  });
+
   it("keeps an id that its source gives, and makes one where there is none", async () => {
     async function* items(): AsyncGenerator<SourceItem> {
       yield { uri: "/a", id: "x", token: "1" };

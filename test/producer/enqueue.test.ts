@@ -130,6 +130,36 @@ describe("producer/enqueue", () => {
     assert.deepEqual({ items, leftOut }, { items: 2, leftOut: { "no image extension": 2 } });
   });
 
+  it("counts what was left out once, also over kills, in every kind of source", async () => {
+    const photos = join(tempDir(), "photos");
+    await mkdir(photos);
+    for (let i = 0; i < 40; i += 1) await writeFile(join(photos, `${i}.${i % 2 === 0 ? "jpg" : "txt"}`), "");
+    const lines = Array.from({ length: 60 }, (_, i) => (i % 3 === 0 ? "" : `/i/${i % 7}.jpg`));
+    await writeFile(join(tempDir(), "list.txt"), lines.join("\n"));
+    await writeFile(join(tempDir(), "t.csv"), `uri\n${lines.join("\n")}`);
+    await writeFile(join(tempDir(), "t.jsonl"), lines.map((uri) => uri && `{"uri":"${uri}"}`).join("\n"));
+    const sources = ["photos", "list.txt", "t.csv", "t.jsonl"];
+    const pinWith = async (sample: number | null, out: string, killAfter: readonly number[]) => {
+      const run = await newRun(null, join(tempDir(), out), "uri");
+      const pin = async (limit: number) => {
+        const { source } = await openSources(sources, resolveOptions({ flags: { sample } }), { cwd: tempDir() });
+        await requireItems(source, "all");
+        const onPinned = ({ items }: { items: number }) => {
+          if (items >= limit) throw new Error("killed");
+        };
+        return enqueueRun({ ...run, source, signal: never, onPinned });
+      };
+      for (const limit of killAfter) await assert.rejects(pin(limit), /killed/);
+      return (await pin(Number.POSITIVE_INFINITY)).leftOut;
+    };
+    const blank = { "no image extension": 20, "blank line": 60 };
+    assert.deepEqual(await pinWith(null, "whole", []), { ...blank, "duplicate uri": 113 });
+    assert.deepEqual(await pinWith(null, "killed", [3, 9, 21]), { ...blank, "duplicate uri": 113 });
+    const sampled = await pinWith(30, "sample", []);
+    assert.deepEqual(await pinWith(30, "sample-killed", [3, 9]), sampled);
+    assert.deepEqual({ ...sampled, "duplicate uri": 0 }, { ...blank, "duplicate uri": 0 });
+  });
+
   /** `count` items, of which every third repeats the first, and every fifth fails. */
   const repeatingSource = (count: number): Source => ({
     ...numberedSource(count),

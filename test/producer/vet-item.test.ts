@@ -41,8 +41,10 @@ describe("producer/vet-item", () => {
 
   it("keeps no credentials of a line that has failed before", () => {
     const before = failure("ITEM_INVALID", { reason: "line 3: it holds a NUL byte" });
-    const item = vetItem({ uri: "https://u:hunter2@h/\0?token=hunter2", failure: before, ...at });
-    assert.ok(!JSON.stringify(item).includes("hunter2"), JSON.stringify(item));
-    assert.equal(item.failure, before);
+    for (const uri of ["https://u:hunter2@h/\0?token=hunter2", "file://u:hunter2@h/x", "//u:hunter2@h/\0"]) {
+      const item = vetItem({ uri, failure: before, ...at });
+      assert.ok(!JSON.stringify(item).includes("hunter2"), JSON.stringify(item));
+      assert.equal(item.failure, before);
+    }
   });
 });

@@ -29,7 +29,7 @@ for (const format of ["parquet", "jsonl"] as const) {
         run_id: head.runId,
         item_id: id,
       }));
-      const common = { chunkSize: 2, resumeToken: null };
+      const common = { chunkSize: 2, resumeToken: null, leftOut: {} };
       await pinSegment(storage, {
         ...common,
         segment: 0,

@@ -71,6 +71,10 @@ describe("shared/http-uri", () => {
       `https://example.org/a.jpg?access_token=${secret}`,
       `https://0x7f.1/a.jpg?token=${secret}`,
       `https://example.org:99999/a.jpg?token=${secret}#access_token=${secret}`,
+      `https://example.org/a.jpg;token=${secret}`,
+      `https://example.org/a.jpg?to\tken=${secret}`,
+      `s3://bucket/key#token=${secret}`,
+      `url:https://user:${secret}@example.org/a.jpg`,
     ];
     for (const uri of uris) {
       const vetted = vetUri(uri);
@@ -84,6 +88,17 @@ describe("shared/http-uri", () => {
       shown: "https://***@example.org/a.jpg",
       reason: "it holds a user name or password; give credentials with --header HOST=env:NAME instead",
     });
+  });
+
+  it("shows no credentials of a uri behind other characters, or without its scheme", () => {
+    const forms = [
+      `"https://u:${secret}@h/x`,
+      `\0https://u:${secret}@h/x`,
+      `//u:${secret}@h/x`,
+      `<https://h/?sig=${secret}>`,
+    ];
+    for (const text of forms) assert.ok(!redactUri(text).includes(secret), redactUri(text));
+    assert.equal(redactUri(`(https://u:${secret}@h/x)`), "(https://***@h/x)");
   });
 
   it("shows paths as they are", () => {

@@ -13,6 +13,7 @@ const segment: Segment = {
   chunkSize: 2,
   items: [2, 3, 4].map((index) => ({ index, id: itemIdOf(`/i/${index}`), uri: `/i/${index}` })),
   resumeToken: null,
+  leftOut: {},
 };
 const refFor = (chunk: number, sha256: string) => ({ v: 1, run: "r", chunk, segment: 1, sha256 }) as const;
 

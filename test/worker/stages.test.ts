@@ -96,6 +96,7 @@ describe("worker/stages", () => {
     chunkSize: items.length,
     items,
     resumeToken: null,
+    leftOut: {},
   });
 
   it("makes one row an item, with the code of the stage at which it failed", async () => {

@@ -4,6 +4,7 @@
  * line that opens it fails, and the next one is read as a new record, so no row is lost behind another's mistake.
  */
 import { isUtf8 } from "node:buffer";
+import { setImmediate } from "node:timers/promises";
 import { isBlank, type Line, longestLineBytes, tokenAfter } from "./lines.js";
 
 /** A quote inside an unquoted field is a plain character, as for most programs that read CSV. */
@@ -12,10 +13,13 @@ const quote = 0x22;
 export interface CsvRecord {
   /** Number of its first line. */
   readonly line: number;
-  /** Of the line behind it. */
+  /** Of its last line. */
   readonly token: string;
   readonly fields: readonly string[] | { readonly problem: string };
 }
+
+/** How many lines are read before whatever else waits in this process, which may hold locks, gets its turn. */
+const linesInARow = 4096;
 
 /** Blank lines are no records; `onBlank` is told of each. */
 export async function* readRecords(
@@ -24,35 +28,79 @@ export async function* readRecords(
   onBlank: () => void,
 ): AsyncGenerator<CsvRecord> {
   const iterator = lines[Symbol.asyncIterator]();
-  /** Lines to be read again, behind a record that did not end; the next one last. */
-  const again: Line[] = [];
-  const next = async () => again.pop() ?? ((await iterator.next()).value as Line | undefined);
+  const ahead = openAhead(async () => (await iterator.next()).value, delimiter);
+  let read = 0;
   try {
-    for (let line = await next(); line !== undefined; line = await next()) {
+    for (let line = await ahead.take(); line !== undefined; line = await ahead.take()) {
+      if (++read % linesInARow === 0) await setImmediate();
       if (isBlank(line.bytes)) {
         onBlank();
         continue;
       }
-      const parts = [line];
-      let state = scanQuotes(line.bytes, "outside", delimiter);
-      let size = line.bytes.length;
-      while (state === "inside" && size <= longestLineBytes) {
-        const more = await next();
-        if (more === undefined) break;
-        parts.push(more);
-        size += more.bytes.length + 2;
-        state = scanQuotes(more.bytes, state, delimiter);
-      }
-      if (state !== "outside" || size > longestLineBytes) {
-        while (parts.length > 1) again.push(parts.pop() as Line);
-        yield brokenRecord(line, problemOf(line, state));
+      const state = scanQuotes(line.bytes, "outside", delimiter);
+      const end = state === "inside" ? await ahead.findEnd(longestLineBytes - line.bytes.length) : { state, lines: 0 };
+      if (end.state !== "outside" || line.bytes.length > longestLineBytes) {
+        yield brokenRecord(line, problemOf(line, end.state));
       } else {
-        yield wholeRecord(parts, delimiter);
+        const more: Line[] = [];
+        while (more.length < end.lines) more.push((await ahead.take()) as Line);
+        yield wholeRecord([line, ...more], delimiter);
       }
     }
   } finally {
     await iterator.return?.(undefined);
   }
+}
+
+/**
+ * Lines that were looked at for the end of a quoted field, and are still to be read. Those at its start that are known to
+ * leave an open field open are not scanned again for the next field that is open there: each line is scanned once for the
+ * end of a field, so that a file of unclosed quotes takes no more time than any other.
+ */
+function openAhead(next: () => Promise<Line | undefined>, delimiter: string) {
+  let lines: Line[] = [];
+  /** The next one to be read; what is before it is dropped now and then. */
+  let at = 0;
+  /** Up to here, lines leave an open field open; they have so many bytes. */
+  let openEnd = 0;
+  let openBytes = 0;
+  /** What the line at `openEnd` does to an open field, once it is known. */
+  let endState: QuoteState | null = null;
+
+  const sizeOf = (line: Line) => line.bytes.length + 2;
+  return {
+    async take(): Promise<Line | undefined> {
+      const line = lines[at];
+      if (line === undefined) return next();
+      if (at < openEnd) openBytes -= sizeOf(line);
+      else endState = null;
+      at += 1;
+      openEnd = Math.max(openEnd, at);
+      if (at >= linesInARow || at === lines.length) {
+        lines = lines.slice(at);
+        openEnd -= at;
+        at = 0;
+      }
+      return line;
+    },
+    /** In which of the lines that have `mostBytes` together an open field ends; "inside" where it does not. */
+    async findEnd(mostBytes: number): Promise<{ readonly state: QuoteState; readonly lines: number }> {
+      while (true) {
+        if (openEnd === lines.length) {
+          const line = openBytes > mostBytes ? undefined : await next();
+          if (line === undefined) return { state: "inside", lines: 0 };
+          lines.push(line);
+        }
+        const line = lines[openEnd] as Line;
+        if (openBytes + sizeOf(line) > mostBytes) return { state: "inside", lines: 0 };
+        endState ??= scanQuotes(line.bytes, "inside", delimiter);
+        if (endState !== "inside") return { state: endState, lines: openEnd + 1 - at };
+        openEnd += 1;
+        openBytes += sizeOf(line);
+        endState = null;
+      }
+    },
+  };
 }
 
 type QuoteState = "outside" | "inside" | "broken";

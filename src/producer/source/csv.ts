@@ -1,13 +1,14 @@
 import { LabelmillError } from "../../shared/errors.js";
 import { type CsvRecord, readRecords } from "./csv-record.js";
-import { firstLine, positionOf, readLines } from "./lines.js";
+import { openLines } from "./lines.js";
+import { detach } from "./reference.js";
 import type { Source, TableColumns } from "./source.js";
 import { itemOfRow, requireColumns, type TablePlace, type TableRow, wantedColumns } from "./table.js";
 import type { Text } from "./text.js";
 
 /**
  * CSV or TSV with a header as a source. A row whose fields are not as many as the header's fails: which cell is in which
- * column cannot be known. The resume token is "offset of the next line, its number".
+ * column cannot be known. The resume token is that of its last line.
  */
 export function openCsv(text: Text, delimiter: "," | "\t", columns: TableColumns): Source {
   const leftOut: Record<string, number> = {};
@@ -18,8 +19,7 @@ export function openCsv(text: Text, delimiter: "," | "\t", columns: TableColumns
   return {
     async *items(after) {
       let pick = after === null ? null : pickerOf(await readHeader(text, delimiter), columns);
-      const start = positionOf(after);
-      for await (const record of readRecords(readLines(text.blocks(start.offset), start), delimiter, onBlank)) {
+      for await (const record of readRecords(await openLines(text, after), delimiter, onBlank)) {
         if (pick === null) {
           const header = headerOf(text, record);
           requireColumns(text.name, columns, header);
@@ -36,7 +36,7 @@ export function openCsv(text: Text, delimiter: "," | "\t", columns: TableColumns
 }
 
 async function readHeader(text: Text, delimiter: "," | "\t"): Promise<readonly string[]> {
-  for await (const record of readRecords(readLines(text.blocks(0), firstLine), delimiter, () => {}))
+  for await (const record of readRecords(await openLines(text, null), delimiter, () => {}))
     return headerOf(text, record);
   return [];
 }
@@ -54,7 +54,7 @@ function pickerOf(header: readonly string[], columns: TableColumns): (record: Cs
   const indexes = wantedColumns(columns).map((name) => header.indexOf(name));
   return ({ line, token, fields }) => {
     if ("problem" in fields) return { line, token, cells: fields };
-    if (fields.length === header.length) return { line, token, cells: indexes.map((i) => fields[i] ?? null) };
+    if (fields.length === header.length) return { line, token, cells: indexes.map((i) => detach(fields[i] ?? "")) };
     const problem = `it has ${fields.length} fields, and the header has ${header.length}`;
     return { line, token, cells: { problem } };
   };

@@ -3,7 +3,7 @@
  * where none of them has a wanted key, the name is wrong, and that is said before anything is written.
  */
 import { isUtf8 } from "node:buffer";
-import { isBlank, type Line, longestLineBytes, positionOf, readLines, tokenAfter } from "./lines.js";
+import { isBlank, type Line, longestLineBytes, openLines, tokenAfter } from "./lines.js";
 import type { Source, TableColumns } from "./source.js";
 import { type Cell, itemOfRow, requireColumns, type TablePlace, type TableRow, wantedColumns } from "./table.js";
 import type { Text } from "./text.js";
@@ -11,22 +11,14 @@ import type { Text } from "./text.js";
 /** How many lines stand for the header that JSONL lacks. */
 const headerLines = 100;
 
-/** The resume token is "offset of the next line, its number". */
+/** The resume token is that of the line. */
 export function openJsonl(text: Text, columns: TableColumns): Source {
   const leftOut: Record<string, number> = {};
   const place: TablePlace = { ...text, word: "line" };
 
-  async function* lines(after: string | null): AsyncGenerator<Line> {
-    const start = positionOf(after);
-    for await (const line of readLines(text.blocks(start.offset), start)) {
-      if (isBlank(line.bytes)) leftOut["blank line"] = (leftOut["blank line"] ?? 0) + 1;
-      else yield line;
-    }
-  }
-
   async function* checkedLines(after: string | null): AsyncGenerator<Line> {
     let held: Line[] | null = after === null ? [] : null;
-    for await (const line of lines(after)) {
+    for await (const line of await openLines(text, after)) {
       if (held === null) yield line;
       else if (held.push(line) === headerLines) {
         requireKeys(text.name, columns, held);
@@ -41,7 +33,10 @@ export function openJsonl(text: Text, columns: TableColumns): Source {
 
   return {
     async *items(after) {
-      for await (const line of checkedLines(after)) yield itemOfRow(rowOf(line, columns), columns, place);
+      for await (const line of checkedLines(after)) {
+        if (isBlank(line.bytes)) leftOut["blank line"] = (leftOut["blank line"] ?? 0) + 1;
+        else yield itemOfRow(rowOf(line, columns), columns, place);
+      }
     },
     leftOut: () => leftOut,
     // As for a list: a table names its files one by one.
@@ -62,7 +57,12 @@ function rowOf(line: Line, columns: TableColumns): TableRow {
   const { uriColumn, idColumn } = columns;
   const odd = [uriColumn, idColumn].find((name) => name !== null && typeof (parsed.get(name) ?? "") === "object");
   if (odd != null) return { ...at, cells: { problem: `its ${JSON.stringify(odd)} is an object or a list` } };
-  return { ...at, cells: wantedColumns(columns).map((name) => cellOf(parsed.get(name))) };
+  try {
+    return { ...at, cells: wantedColumns(columns).map((name) => cellOf(parsed.get(name))) };
+  } catch {
+    // JSON.parse takes deeper nesting than JSON.stringify has stack for.
+    return { ...at, cells: { problem: "it is nested too deeply" } };
+  }
 }
 
 type Parsed = ReadonlyMap<string, unknown> | { readonly problem: string };

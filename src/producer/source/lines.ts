@@ -3,6 +3,9 @@
  * means is its caller's: a list, a table. Memory is bounded by the longest line that is taken, whatever the text holds.
  */
 import { isUtf8 } from "node:buffer";
+import { crc32 } from "node:zlib";
+import { LabelmillError } from "../../shared/errors.js";
+import type { Text } from "./text.js";
 
 /** Longer than any path (PATH_MAX is 4,096 on Linux) and than any uri that servers accept. */
 export const longestLineBytes = 65_536;
@@ -18,41 +21,53 @@ export interface Line {
   readonly hasReturn: boolean;
   /** From 1. */
   readonly number: number;
-  /** Offset of the next line in the text, in bytes. */
+  /** Its offset in the text, in bytes. */
+  readonly start: number;
+  /** Offset of the next line. */
   readonly end: number;
 }
 
 /** Where a line begins. */
-export interface LinePosition {
+interface LinePosition {
   readonly offset: number;
   readonly number: number;
 }
 
-export const firstLine: LinePosition = { offset: 0, number: 1 };
-
-/** Of the line behind `line`, to be kept as a resume token. */
-export function tokenAfter({ end, number }: Pick<Line, "end" | "number">): string {
-  return `${end},${number + 1}`;
+/** Of `line`, to be kept as a resume token: "offset, number, offset of the next line, CRC-32". */
+export function tokenAfter({ start, number, end, bytes }: Line): string {
+  return [start, number, end, crc32(bytes)].join(",");
 }
 
-/** The position that a token of `tokenAfter` stands for; the text's start for null. */
-export function positionOf(token: string | null): LinePosition {
-  const [offset = 0, number = 1] = token === null ? [] : token.split(",").map(Number);
-  return { offset, number };
+/**
+ * The lines of `text` behind the one that the token `after` was made of; all for null. That line is read again, since a text
+ * that was changed before it would go on in the middle of another line, or end early. Throws RUN_SOURCE_CHANGED.
+ */
+export async function openLines(text: Text, after: string | null): Promise<AsyncGenerator<Line>> {
+  const [offset = 0, number = 1, end = 0, sum = 0] = after === null ? [] : after.split(",").map(Number);
+  const lines = readLines(text.blocks(offset), { offset, number });
+  if (after === null) return lines;
+  const { value: last } = await lines.next();
+  // A last line without an end may have got one since: no more than two bytes.
+  const isSame = last !== undefined && crc32(last.bytes) === sum && last.end >= end && last.end <= end + 2;
+  if (isSame) return lines;
+  await lines.return(undefined);
+  const reason = `line ${number} of ${text.name} is not what it was`;
+  throw new LabelmillError("RUN_SOURCE_CHANGED", { reason });
 }
 
 /** Splits a text, of which `blocks` are the bytes from `start` on, into lines; the last one also where it has no end. */
-export async function* readLines(blocks: AsyncIterable<Buffer>, start: LinePosition): AsyncGenerator<Line> {
+async function* readLines(blocks: AsyncIterable<Buffer>, start: LinePosition): AsyncGenerator<Line> {
   let rest: Buffer = Buffer.alloc(0);
   let dropped = 0;
   let end = start.offset;
   let number = start.number;
   const lineOf = (bytes: Buffer, ending: number): Line => {
+    const begin = end;
     end += bytes.length + dropped + ending;
     dropped = 0;
     const hasReturn = bytes.length <= longestLineBytes && bytes.at(-1) === carriageReturn;
     const kept = bytes.subarray(0, hasReturn ? -1 : longestLineBytes + 1);
-    return { bytes: number === 1 ? withoutMark(kept) : kept, hasReturn, number: number++, end };
+    return { bytes: number === 1 ? withoutMark(kept) : kept, hasReturn, number: number++, start: begin, end };
   };
   for await (const block of blocks) {
     rest = rest.length === 0 ? block : Buffer.concat([rest, block]);

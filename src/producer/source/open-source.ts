@@ -8,6 +8,7 @@ import { LabelmillError, messageOf, systemCode } from "../../shared/errors.js";
 import type { InputFormat } from "../../shared/input-formats.js";
 import type { S3ClientSettings } from "../../shared/s3/client.js";
 import { isS3Uri, uriOfObject } from "../../shared/s3-uri.js";
+import { sumCounts } from "./counts.js";
 import { openCsv } from "./csv.js";
 import { openDirectory } from "./directory.js";
 import { isGlob, openGlob, splitGlob } from "./glob.js";
@@ -122,10 +123,4 @@ function concatSources(sources: readonly Source[]): Source {
     leftOut: () => sumCounts(sources.map((source) => source.leftOut())),
     roots: [...new Set(sources.flatMap((source) => source.roots))],
   };
-}
-
-function sumCounts(counts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
-  const sum: Record<string, number> = {};
-  for (const [reason, n] of counts.flatMap(Object.entries<number>)) sum[reason] = (sum[reason] ?? 0) + n;
-  return sum;
 }

@@ -16,13 +16,13 @@ import { type Cell, itemOfRow, requireColumns, type TableRow, wantedColumns } fr
 /** Footers are kB; with 10,000 row groups of 100 columns, some 100 MB. */
 const largestFooterBytes = 2 ** 28;
 
-/** `path` is absolute. The resume token is the number of the next row, from 0. */
+/** `path` is absolute. The resume token is "number of the row, rows of the file". */
 export function openParquet(path: string, columns: TableColumns): Source {
   async function* rows(after: string | null): AsyncGenerator<TableRow> {
     let file: FileHandle | null = null;
     try {
       file = await open(path);
-      yield* rowsOf(file, Number(after ?? 0));
+      yield* rowsOf(file, after);
     } catch (error) {
       if (error instanceof LabelmillError) throw error;
       throw new LabelmillError("RUN_SOURCE_UNREADABLE", { path, reason: messageOf(error) }, { cause: error });
@@ -31,12 +31,19 @@ export function openParquet(path: string, columns: TableColumns): Source {
     }
   }
 
-  async function* rowsOf(file: FileHandle, from: number): AsyncGenerator<TableRow> {
+  async function* rowsOf(file: FileHandle, after: string | null): AsyncGenerator<TableRow> {
     const { size } = await file.stat();
     const read: ReadRange = (start, end) => readRange(file, start, Math.min(end, size));
     const metadata = await readMetadata(read, size);
     requireColumns(path, columns, flatColumns(metadata));
-    yield* readRows(read, metadata, { wanted: wantedColumns(columns), from });
+    const total = metadata.row_groups.reduce((sum, group) => sum + rowsIn(group), 0);
+    const [from = 0, before = total] = after === null ? [] : after.split(",").map(Number);
+    if (before !== total) {
+      const reason = `${path} has ${total} rows, and had ${before}`;
+      throw new LabelmillError("RUN_SOURCE_CHANGED", { reason });
+    }
+    for await (const row of readRows(read, metadata, { wanted: wantedColumns(columns), from }))
+      yield { ...row, token: `${row.line},${total}` };
   }
 
   return {
@@ -54,11 +61,10 @@ async function* readRows(
   read: ReadRange,
   metadata: FileMetaData,
   { wanted, from }: { wanted: readonly string[]; from: number },
-): AsyncGenerator<TableRow> {
+): AsyncGenerator<Omit<TableRow, "token">> {
   let first = 0;
   for (const [i, group] of metadata.row_groups.entries()) {
-    const rows = Number(group.num_rows);
-    if (!(Number.isSafeInteger(rows) && rows >= 0)) throw new Error(`row group ${i} says that it has ${rows} rows`);
+    const rows = rowsIn(group);
     if (first + rows > from) {
       const chunks = wanted.map((name) => chunkOf(metadata, group, name));
       try {
@@ -71,12 +77,18 @@ async function* readRows(
   }
 }
 
+function rowsIn({ num_rows }: RowGroup): number {
+  const rows = Number(num_rows);
+  if (Number.isSafeInteger(rows) && rows >= 0) return rows;
+  throw new Error(`a row group says that it has ${rows} rows`);
+}
+
 /** Rows of one group, behind the first `skip`. Its columns have pages of different sizes, so each goes at its own pace. */
 async function* readGroup(
   read: ReadRange,
   chunks: readonly ColumnChunk[],
   { first, skip }: { first: number; skip: number },
-): AsyncGenerator<TableRow> {
+): AsyncGenerator<Omit<TableRow, "token">> {
   const cursors = chunks.map((chunk) => ({
     pages: readPages(read, chunk, skip),
     page: [] as DecodedArray,
@@ -95,8 +107,7 @@ async function* readGroup(
       if (typeof cell === "object" && cell !== null) problem = cell.problem;
       cells.push(typeof cell === "string" ? cell : null);
     }
-    const at = { line: first + row + 1, token: String(first + row + 1) };
-    yield { ...at, cells: problem === null ? cells : { problem } };
+    yield { line: first + row + 1, cells: problem === null ? cells : { problem } };
     // A page may hold millions of rows; nothing of them waits for the disk, and this process may hold locks.
     if (row % 4096 === 0) await setImmediate();
   }

@@ -6,26 +6,51 @@ import { isUtf8 } from "node:buffer";
 import { posix } from "node:path";
 import { failure } from "../../shared/errors.js";
 import { pathOfUri, uriOfPath } from "../../shared/file-uri.js";
+import { redactUri } from "../../shared/http-uri.js";
 import type { SourceItem } from "./source.js";
 
 /** The canonical uri of what `bytes` name, or why they name nothing. `base` is an absolute directory. */
 export function readReference(bytes: Buffer, base: string): { readonly uri: string } | { readonly problem: string } {
   if (bytes.includes(0)) return { problem: "it holds a NUL byte" };
-  if (!/^[a-z][a-z0-9+.-]*:/i.test(bytes.toString("latin1"))) return { uri: uriOfPath(absolutePath(bytes, base)) };
-  if (!isUtf8(bytes)) return { problem: "a uri must be text" };
   const uri = bytes.toString("utf8").trim();
+  if (!/^[a-z][a-z0-9+.-]*:/i.test(uri)) {
+    if (holdsUri(uri)) return { problem: "it holds a uri behind other characters; write the uri alone" };
+    return { uri: uriOfPath(absolutePath(bytes, base)) };
+  }
+  if (!isUtf8(bytes)) return { problem: "a uri must be text" };
   if (!uri.toLowerCase().startsWith("file:")) return { uri };
   const path = pathOfUri(uri);
   return path === null ? { problem: "expected a file: uri with an absolute local path" } : { uri: uriOfPath(path) };
 }
 
-/** The item of an entry that names none: it fails, and shows the start of what stands there. */
+/**
+ * The same text, without the longer one that it was cut from: V8 makes a slice a view that keeps the whole alive, and items
+ * are held by the segment.
+ */
+export function detach(text: string): string {
+  return Buffer.from(text).toString();
+}
+
+/** The item of an entry that names none: it fails, and shows the start of what stands there, without credentials. */
 export function invalidItem(
   { line, token }: { readonly line: number; readonly token: string },
   shown: string,
   problem: string,
 ): SourceItem {
-  return { uri: shown.slice(0, 1024), line, token, failure: failure("ITEM_INVALID", { reason: problem }) };
+  return {
+    uri: detach(redactUri(shown).slice(0, 1024)),
+    line,
+    token,
+    failure: failure("ITEM_INVALID", { reason: problem }),
+  };
+}
+
+/**
+ * Whether what would be a path is a uri in quotes, brackets or without its scheme. As a path it would lead nowhere, and a
+ * password in it would be pinned. No path needs `://`: it is `:/`.
+ */
+function holdsUri(text: string): boolean {
+  return /:[\\/]{2}|^[\\/]{2}[^\\/]*@/.test(text);
 }
 
 /** Resolved and normalised as bytes: latin1 maps each byte to one character and back. */

@@ -5,6 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { LabelmillError } from "../../shared/errors.js";
+import { type Counts, sumCounts } from "./counts.js";
 import type { Source, SourceItem } from "./source.js";
 
 export interface SampleSize {
@@ -15,17 +16,23 @@ export interface SampleSize {
 /** The resume token is "items given, digest of the sample". */
 export function openSample(source: Source, sample: SampleSize): Source {
   let drawing: Promise<Drawn> | null = null;
+  let leftOut: Counts = {};
   return {
     ...source,
     async *items(after) {
       drawing ??= draw(source, sample);
-      const { items, digest } = await drawing;
+      const { items, digest, leftOut: left } = await drawing;
+      // Drawing goes over all entries before the first item, so a pass that goes on has none of its own.
+      if (after === null) leftOut = sumCounts([leftOut, left]);
       const [given = 0, expected = digest] = after === null ? [] : parseToken(after);
-      if (expected !== digest) throw new LabelmillError("RUN_SOURCE_CHANGED");
+      if (expected !== digest) {
+        throw new LabelmillError("RUN_SOURCE_CHANGED", { reason: "its sample is another one" });
+      }
       for (let i = given; i < items.length; i += 1) {
         yield { ...(items[i] as SourceItem), token: `${i + 1},${digest}` };
       }
     },
+    leftOut: () => leftOut,
   };
 }
 
@@ -37,6 +44,7 @@ function parseToken(token: string): [number, string] {
 interface Drawn {
   readonly items: readonly SourceItem[];
   readonly digest: string;
+  readonly leftOut: Counts;
 }
 
 async function draw(source: Source, { size, seed }: SampleSize): Promise<Drawn> {
@@ -51,7 +59,7 @@ async function draw(source: Source, { size, seed }: SampleSize): Promise<Drawn> 
   const items = reservoir.sort((a, b) => a.index - b.index).map(({ item }) => item);
   const digest = createHash("sha256");
   for (const { uri } of items) digest.update(`${uri.length}:${uri}`);
-  return { items, digest: digest.digest("hex").slice(0, 16) };
+  return { items, digest: digest.digest("hex").slice(0, 16), leftOut: { ...source.leftOut() } };
 }
 
 /** Numbers from 0 to below 1 with 53 random bits: sfc32 of PractRand (Doty-Humphrey), which has a period of 2^127 on average. */

@@ -1,5 +1,6 @@
 import type { Failure } from "../../shared/errors.js";
 import type { InputFormat } from "../../shared/input-formats.js";
+import type { Counts } from "./counts.js";
 
 /** One item as its source gives it; it gets its index when it is pinned. */
 export interface SourceItem {
@@ -21,11 +22,15 @@ export interface SourceItem {
 export interface Source {
   /**
    * Items in stable order, after the one that `after` belongs to. Throws RUN_SOURCE_UNREADABLE, RUN_SOURCE_COLUMNS,
-   * RUN_SOURCE_CONTENT, RUN_SOURCE_ONCE from one that cannot be read again, RUN_SOURCE_CHANGED from a sample.
+   * RUN_SOURCE_CONTENT, RUN_SOURCE_ONCE from one that cannot be read again, RUN_SOURCE_CHANGED where
+   * it can be seen that it is not the one that `after` is of.
    */
   items(after: string | null): AsyncIterable<SourceItem>;
-  /** How many entries the passes so far did not take, by reason. */
-  leftOut(): Readonly<Record<string, number>>;
+  /**
+   * How many entries the passes so far did not take, by reason; one that was begun counts what lies before the item that it
+   * gave last, so that what two calls differ by is of the items between them.
+   */
+  leftOut(): Counts;
   /** Directories that its local files lie in; `run` lets its own worker read them. */
   readonly roots: readonly string[];
 }

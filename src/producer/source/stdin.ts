@@ -4,6 +4,7 @@
  */
 import { addAbortSignal, type Readable } from "node:stream";
 import { LabelmillError } from "../../shared/errors.js";
+import { type Counts, sumCounts } from "./counts.js";
 import type { Source, SourceItem } from "./source.js";
 
 /** Standard input, for a command that may read it. */
@@ -21,6 +22,9 @@ export function openStdin({ open, signal }: StandardInput, read: (stream: Readab
   const source = read(stream);
   const iterator = source.items(null)[Symbol.asyncIterator]();
   let first: Promise<IteratorResult<SourceItem>> | null = null;
+  /** Of the look, which the pass behind it goes over again without reading. */
+  let beforeFirst: Counts = {};
+  let repeated: Counts = {};
   let passes = 0;
   let isBegun = false;
   return {
@@ -31,7 +35,10 @@ export function openStdin({ open, signal }: StandardInput, read: (stream: Readab
       const mayBeLook = passes === 1;
       try {
         first ??= iterator.next();
-        for (let next = await first; next.done !== true; next = await iterator.next()) {
+        const begun = await first;
+        if (mayBeLook) beforeFirst = { ...source.leftOut() };
+        else repeated = beforeFirst;
+        for (let next = begun; next.done !== true; next = await iterator.next()) {
           yield next.value;
           isBegun = true;
         }
@@ -41,5 +48,6 @@ export function openStdin({ open, signal }: StandardInput, read: (stream: Readab
         if (isBegun || !mayBeLook) stream.destroy();
       }
     },
+    leftOut: () => sumCounts([source.leftOut(), repeated]),
   };
 }

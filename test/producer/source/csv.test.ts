@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { parse } from "csv-parse/sync";
 import fc from "fast-check";
 import { openCsv } from "../../../src/producer/source/csv.js";
 import type { SourceItem } from "../../../src/producer/source/source.js";
+import type { Text } from "../../../src/producer/source/text.js";
 import { collect } from "../../support/temp-dir.js";
 import { textOf, uriOnly, withAll } from "./table-samples.js";
 
@@ -106,9 +109,53 @@ describe("producer/source/csv", () => {
     assert.equal(items.filter(({ failure }) => failure === undefined).length, 2_000);
   });
 
-  it("takes no more time than lines for a file of unclosed quotes", async () => {
-    const lines = Array.from({ length: 50_000 }, (_, i) => (i % 3 === 0 ? '"x' : "a"));
-    assert.equal((await itemsOf(`uri\n${lines.join("\n")}\n`)).length, lines.length);
+  it("scans each line of a file of unclosed quotes once for their end, and lets timers fire meanwhile", async () => {
+    // Each line leaves a field open, whether one was open before it or not. Looking for the end of each anew took minutes.
+    const count = 100_000;
+    let turns = 0;
+    const timer = setInterval(() => {
+      turns += 1;
+    }, 1);
+    try {
+      const items = await collect(openCsv(textOf(`uri\n${'x","\n'.repeat(count)}`, 65_536), ",", uriOnly).items(null));
+      assert.equal(items.length, count);
+      assert.ok(items.every(({ failure }) => failure?.code === "ITEM_INVALID"));
+    } finally {
+      clearInterval(timer);
+    }
+    assert.ok(turns > 0);
+  });
+
+  it("finds the end of a quoted field behind lines that were looked at for another", async () => {
+    const lines = ["uri,a", '"open', '/1,"x', '/2,"y', 'z"', "/3,z", '/4,"w" v', '/5,"u', "", 't"', "/6,end"];
+    assert.deepEqual(
+      brief(await itemsOf(lines.join("\n"), { ...uriOnly, keepColumns: ["a"] })).map(([line]) => line),
+      [2, 3, 4, 6, 7, 8, 11],
+    );
+  });
+
+  it("holds of a record what is wanted of it alone", async () => {
+    setFlagsFromString("--expose-gc");
+    const collectGarbage: () => void = runInNewContext("gc");
+    const heapBytes = () => {
+      collectGarbage();
+      return process.memoryUsage().heapUsed;
+    };
+    const rows = 2_000;
+    // 80 MB of a column that is not wanted.
+    const text: Text = {
+      ...textOf(""),
+      async *blocks() {
+        yield Buffer.from("uri,id,caption\n");
+        const caption = "c".repeat(40_000);
+        for (let i = 0; i < rows; i += 1) yield Buffer.from(`/photos/number-${i}.jpg,identifier-${i},${caption}\n`);
+      },
+    };
+    const before = heapBytes();
+    const items = await collect(openCsv(text, ",", { ...uriOnly, idColumn: "id" }).items(null));
+    const grown = heapBytes() - before;
+    assert.equal(items.length, rows);
+    assert.ok(grown < 10 * 2 ** 20, `${grown} bytes`);
   });
 
   it("says which columns are there where one is missing or stands twice", async () => {

@@ -87,6 +87,14 @@ describe("producer/source/jsonl", () => {
     assert.equal(items[1]?.failure?.code, "ITEM_INVALID");
   });
 
+  it("fails a row whose kept cell is nested deeper than it can be written again", async () => {
+    const deep = `${"[".repeat(30_000)}${"]".repeat(30_000)}`;
+    const columns = { ...uriOnly, keepColumns: ["k"] };
+    const [bad, end] = await itemsOf(`{"uri":"/deep","k":${deep}}\n{"uri":"/end"}\n`, columns);
+    assert.match(bad?.failure?.message ?? "", /line 1: it is nested too deeply/);
+    assert.equal(end?.uri, "/end");
+  });
+
   it("goes on after any item as if it had not been interrupted", async () => {
     const line = fc.oneof(fc.json({ maxDepth: 1 }), fc.constantFrom("", "{", '{"uri":"/é"}', '{"uri":"a"}'));
     await fc.assert(

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { openList } from "../../../src/producer/source/list.js";
 import { openFileText } from "../../../src/producer/source/text.js";
@@ -50,7 +51,37 @@ describe("producer/source/list", () => {
       ["ok", "ITEM_INVALID", "ITEM_INVALID", "ITEM_INVALID", "ok"],
     );
     assert.match(items[2]?.failure?.message ?? "", /line 3: it is longer than 65536 bytes/);
-    assert.ok((items[2]?.uri.length ?? 0) <= 1024);
+    assert.equal(items[2]?.uri, `${tempDir()}/list.txt#line=3`);
+  });
+
+  it("takes a uri between white space, and pins none behind other characters as a path", async () => {
+    const lines = [
+      " https://h/a",
+      "\t\uFEFFs3://b/k ",
+      '"https://u:hunter2@h/x"',
+      "<https://h/?sig=hunter2>",
+      "//u:hunter2@h/x",
+    ];
+    const items = await itemsOf(lines.join("\n"));
+    assert.deepEqual(
+      items.map(({ uri, failure }) => [failure?.code, uri]),
+      [
+        [undefined, "https://h/a"],
+        [undefined, "s3://b/k"],
+        ["ITEM_INVALID", '"https://***@h/x"'],
+        ["ITEM_INVALID", "<https://h/?sig=***"],
+        ["ITEM_INVALID", "//***@h/x"],
+      ],
+    );
+    assert.match(items[2]?.failure?.message ?? "", /line 3: it holds a uri behind other characters/);
+  });
+
+  it("shows nothing of a password that is longer than what is shown of a line", async () => {
+    for (const length of [1_100, 70_000]) {
+      const [item] = await itemsOf(`\0https://user:${"hunter2".repeat(length / 7)}@h/x\n`);
+      assert.equal(item?.failure?.code, "ITEM_INVALID");
+      assert.ok(!JSON.stringify(item).includes("hunter2"));
+    }
   });
 
   it("takes the first line without the byte order mark that some editors write", async () => {
@@ -77,6 +108,34 @@ describe("producer/source/list", () => {
       }),
       { numRuns: 30 },
     );
+  });
+
+  it("does not go on in a list that is not what it was, and does in one that has only grown", async () => {
+    const lines = Array.from({ length: 40 }, (_, i) => `/i/${i}.jpg`);
+    const items = await itemsOf(lines.join("\n"));
+    const [middle, last] = [items[19]?.token ?? "", items[39]?.token ?? ""];
+    const goOn = async (content: string, token: string) => collect((await listOf(content)).items(token));
+    const changed = ["", "/one.jpg\n", lines.join("\n").replaceAll("/i/", "/images/"), lines.toReversed().join("\n")];
+    for (const content of changed)
+      await assert.rejects(goOn(content, middle), {
+        code: "RUN_SOURCE_CHANGED",
+        message: /line 20 of .*list\.txt is not/,
+      });
+    await assert.rejects(goOn(`${lines.join("\n")}2.jpg\n`, last), { code: "RUN_SOURCE_CHANGED" });
+    for (const end of ["\n", "\r\n"])
+      assert.deepEqual(
+        (await goOn(`${lines.join("\n")}${end}/more.jpg`, last)).map(({ uri }) => uri),
+        ["/more.jpg"],
+      );
+  });
+
+  it("does not go on in a packed list that is shorter than it was", async () => {
+    const path = join(tempDir(), "list.txt.gz");
+    const list = openList(openFileText(path, "gzip", tempDir()));
+    await writeFile(path, gzipSync("/1.jpg\n/2.jpg\n/3.jpg\n"));
+    const [, second] = await collect(list.items(null));
+    await writeFile(path, gzipSync("/x\n"));
+    await assert.rejects(collect(list.items(second?.token ?? "")), { code: "RUN_SOURCE_CHANGED" });
   });
 
   it("holds no more of a line without an end than shows that it is too long", async () => {

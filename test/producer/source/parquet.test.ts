@@ -31,7 +31,7 @@ const expectedItem = (i: number) => ({
     seen: `2026-01-02T03:04:${String(i % 60).padStart(2, "0")}.000Z`,
     price: String(i * 10 ** -2),
   },
-  token: String(i + 1),
+  token: `${i + 1},300`,
 });
 
 describe("producer/source/parquet", () => {
@@ -56,6 +56,13 @@ describe("producer/source/parquet", () => {
       for (const i of [0, 1, 15, 16, 126, 127, 128, 200, 255, 256, 298, 299])
         assert.deepEqual(await collect(source.items(items[i]?.token ?? "")), items.slice(i + 1), `${name} ${i}`);
     }
+  });
+
+  it("does not go on in a file with another number of rows", async () => {
+    const [, second] = await itemsOf(fixture("snappy"));
+    const path = await written(await readFile(fixture("empty")));
+    const going = collect(openParquet(path, columns).items(second?.token ?? ""));
+    await assert.rejects(going, { code: "RUN_SOURCE_CHANGED", message: /t\.parquet has 0 rows, and had 300/ });
   });
 
   it("fails a row whose cell is not text, with its number", async () => {

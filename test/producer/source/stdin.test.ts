@@ -36,6 +36,14 @@ describe("producer/source/stdin", () => {
     assert.equal((await collect(sourceOf(Readable.from([Buffer.from("/a\n/b\n")])).items(null))).length, 2);
   });
 
+  it("counts what it left out in the pass that gives the items, also before the first", async () => {
+    const source = sourceOf(Readable.from([Buffer.from("\n\n\n/a\n\n/b\n")]));
+    await look(source);
+    const { "blank line": before = 0 } = source.leftOut();
+    await collect(source.items(null));
+    assert.equal((source.leftOut()["blank line"] ?? 0) - before, 4);
+  });
+
   it("refuses a second pass, and to go on behind an item", async () => {
     const source = sourceOf(Readable.from([Buffer.from("/a\n/b\n")]));
     await assert.rejects(collect(source.items("3,2")), { code: "RUN_SOURCE_ONCE", exitCode: 1 });
