@@ -56,7 +56,11 @@ export const fetchErrors = {
   ),
   FETCH_TRUNCATED: item(
     "{uri} ended after {bytes} bytes: {reason}",
-    "The connection ended before the body was whole. Tried again first.",
+    "The connection ended before the body was whole, which is tried again first; or a tar shard is shorter than it was when it was listed.",
     true,
+  ),
+  FETCH_CHANGED: item(
+    "{uri} is not what was listed: {reason}",
+    "A tar shard has another member, or none, where this one was when its headers were read. Label the shard anew, with another `--out`.",
   ),
 } as const;

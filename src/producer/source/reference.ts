@@ -6,17 +6,30 @@ import { isUtf8 } from "node:buffer";
 import { posix } from "node:path";
 import { failure } from "../../shared/errors.js";
 import { pathOfUri, uriOfPath } from "../../shared/file-uri.js";
+import { isHttpUri } from "../../shared/http-uri.js";
 import type { SourceItem } from "./source.js";
 
-/** The canonical uri of what `bytes` name, or why they name nothing. `base` is an absolute directory. */
-export function readReference(bytes: Buffer, base: string): { readonly uri: string } | { readonly problem: string } {
+type Reference = { readonly uri: string } | { readonly problem: string };
+
+/** The uri of what `bytes` name, or why they name nothing. `base` is an absolute directory, or a web address. */
+export function readReference(bytes: Buffer, base: string): Reference {
   if (bytes.includes(0)) return { problem: "it holds a NUL byte" };
+  if (isHttpUri(base)) return readWebReference(bytes, base);
   if (!/^[a-z][a-z0-9+.-]*:/i.test(bytes.toString("latin1"))) return { uri: uriOfPath(absolutePath(bytes, base)) };
   if (!isUtf8(bytes)) return { problem: "a uri must be text" };
   const uri = bytes.toString("utf8").trim();
   if (!uri.toLowerCase().startsWith("file:")) return { uri };
   const path = pathOfUri(uri);
   return path === null ? { problem: "expected a file: uri with an absolute local path" } : { uri: uriOfPath(path) };
+}
+
+/** What a web server's list names is on web servers: a stranger must not have a word in which local files are read. */
+function readWebReference(bytes: Buffer, base: string): Reference {
+  if (!isUtf8(bytes)) return { problem: "a uri must be text" };
+  const text = bytes.toString("utf8").trim();
+  if (/^(tar\+)?file:/i.test(text)) return { problem: "a list from a web server may not name local files" };
+  if (/^[a-z][a-z0-9+.-]*:/i.test(text)) return { uri: text };
+  return URL.canParse(text, base) ? { uri: new URL(text, base).href } : { problem: "it is no address" };
 }
 
 /** The item of an entry that names none: it fails, and shows the start of what stands there. */
