@@ -9,6 +9,7 @@ import { type CallContext, type CallOptions, interruption, resolveCall } from ".
 import { findFinished } from "./finished.js";
 import { openCall, requireItemsOnce } from "./open-call.js";
 import { requireRedis } from "./run-redis.js";
+import { readWebAccess } from "./web-access.js";
 
 export interface EnqueueOptions extends CallOptions {
   /** Called after each pinned segment, with the totals so far. */
@@ -47,7 +48,8 @@ async function enqueueIn(
 ): Promise<EnqueueResult> {
   const { options, places } = context;
   const model = await describeModel(places.cacheDir, options.model, options.precision);
-  const submission = await openCall(context, sources, model);
+  const web = await readWebAccess(options, places);
+  const submission = await openCall(context, sources, { model, web });
   const { source, identity } = submission;
   const place = openStorage(submission.out);
   const finished = await findFinished(place, identity);

@@ -20,19 +20,19 @@ export interface Submission {
 export async function openSubmission(
   args: readonly string[],
   options: ResolvedOptions,
-  { cwd, stdin, model }: SourcePlace & { readonly model: PinnedModel },
+  { model, ...place }: SourcePlace & { readonly model: PinnedModel },
 ): Promise<Submission> {
   const { include, exclude, allFiles, limit, chunkSize, topK, embedding, format } = options;
   const { uriColumn, idColumn, keepColumns, inputFormat, sample, sampleSeed, dedupe } = options;
   requireOut(args, options);
-  const { source, names } = await openSources(args, options, { cwd, ...(stdin && { stdin }) });
+  const { source, names } = await openSources(args, options, place);
   const columns = { uriColumn, idColumn, keepColumns, inputFormat };
   const share = { limit, sample, sampleSeed, dedupe };
   const selection = { sources: names, include, exclude, allFiles, ...share, ...columns };
   const { modelSha256, preprocessSha256, precision } = model;
   const pinned = { model: options.model, modelSha256, preprocessSha256, precision };
   const identity = { ...selection, chunkSize, ...pinned, topK, embedding, format };
-  return { source, identity, out: resolve(cwd, options.out ?? defaultOut(identity)) };
+  return { source, identity, out: resolve(place.cwd, options.out ?? defaultOut(identity)) };
 }
 
 /** What came from stdin is not known by its name: the same command may mean another list. */
@@ -43,8 +43,8 @@ function requireOut(args: readonly string[], { out }: ResolvedOptions): void {
 }
 
 function defaultOut(identity: RunIdentity): string {
-  // The last part of the first source that is left without wildcards: `photos` of `photos/**/*.jpg`.
-  const plain = (part: string) => basename(part, extname(part)).replaceAll(/[*?[\]{}()!@+|\\]/g, "");
+  // The last part of the first source that is left without wildcards or query: `photos` of `photos/**/*.jpg`.
+  const plain = (part: string) => basename(part, extname(part)).replaceAll(/[*?[\]{}()!@+|\\:&=]/g, "");
   const parts = (identity.sources[0] ?? "").split("/").map(plain);
   const name = parts.findLast((part) => part !== "") ?? "root";
   return join("labelmill-out", `${name}-${identityHash(identity).slice(0, 8)}`);

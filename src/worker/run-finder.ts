@@ -124,7 +124,9 @@ function refusalOf({ identity }: RunHead, { model, allowRoots }: RunFinderSettin
     const digests = `${identity.preprocessSha256}, this worker's ${model.name} has ${model.preprocessSha256}`;
     return `it needs model ${identity.model} with preprocessing of digest ${digests}`;
   }
-  const outside = identity.sources.find((source) => !allowRoots.some((root) => isBelow(source, root)));
+  // Standard input and web servers are in no directory; what they name is checked item by item.
+  const local = identity.sources.filter((source) => source.startsWith("/"));
+  const outside = local.find((source) => !allowRoots.some((root) => isBelow(source, root)));
   return outside === undefined ? null : `its source ${outside} is not below an --allow-root of this worker`;
 }
 

@@ -9,12 +9,18 @@ import type { Slots } from "../slots.js";
 import type { FetchedBytes } from "./fetcher.js";
 import { contentDecoderOf, readBody, TooLarge } from "./http-body.js";
 import { failureOf } from "./http-failure.js";
-import { httpDate, retryAfterMs, robotsRefusal } from "./http-headers.js";
+import { headerOf, httpDate, isBusy, isRedirect, retryAfterMs, robotsRefusal } from "./http-headers.js";
 
 export type Reply =
   | { readonly kind: "bytes"; readonly value: FetchedBytes }
   | { readonly kind: "redirect"; readonly location: string }
-  | { readonly kind: "failed"; readonly failure: Failure; readonly isRetryable: boolean }
+  | {
+      readonly kind: "failed";
+      readonly failure: Failure;
+      readonly isRetryable: boolean;
+      /** Nothing came from the host, or it has no address; it may be dead. */
+      readonly isUnanswered?: boolean;
+    }
   /** A status that another try may change; `waitMs` is what the server asks for. */
   | { readonly kind: "busy"; readonly status: number; readonly waitMs: number | null };
 
@@ -25,6 +31,8 @@ export interface RequestSettings {
   readonly maxItemBytes: number;
   readonly headersTimeoutMs: number;
   readonly idleTimeoutMs: number;
+  /** Asks for these bytes alone. */
+  readonly range: { readonly offset: number; readonly length: number } | null;
   /** For bodies that are large. */
   readonly largeSlots: Slots;
   /** From the first byte of the request to the last of the body. */
@@ -32,16 +40,14 @@ export interface RequestSettings {
 }
 
 const bytesAt: ReadonlySet<number> = new Set([200, 203]);
-const redirectAt: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const nothingAt: ReadonlySet<number> = new Set([404, 410]);
-const busyAt: ReadonlySet<number> = new Set([408, 425, 429]);
 /** Of a body that is not wanted, so that its connection can be used again; more is not worth the wait. */
 const mostDumpedBytes = 64 * 1024;
 
 /** Gives every failure as a value. Rejects with `signal.reason` when aborted. `shown` stands for the uri in messages. */
 export async function request(url: URL, shown: string, settings: RequestSettings, signal: AbortSignal): Promise<Reply> {
   const { dispatcher, headers, headersTimeoutMs, idleTimeoutMs, fetchTimeoutMs, maxItemBytes: limit } = settings;
-  const { respectRobotsTag, largeSlots } = settings;
+  const { respectRobotsTag, largeSlots, range } = settings;
   const deadline = startDeadline(fetchTimeoutMs, signal);
   const large = createLargeTurn(largeSlots, deadline.signal);
   let bytes: number | null = null;
@@ -50,7 +56,7 @@ export async function request(url: URL, shown: string, settings: RequestSettings
       origin: url.origin,
       path: `${url.pathname}${url.search}`,
       method: "GET",
-      headers,
+      headers: range === null ? headers : { ...headers, range: `bytes=${range.offset}-${lastByte(range)}` },
       headersTimeout: headersTimeoutMs,
       bodyTimeout: idleTimeoutMs,
       signal: deadline.signal,
@@ -59,20 +65,22 @@ export async function request(url: URL, shown: string, settings: RequestSettings
     const onProgress = (soFar: number) => {
       bytes = soFar;
     };
-    return await replyOf(answer, { shown, limit, respectRobotsTag, onProgress, admitLarge: large.admit });
+    return await replyOf(answer, { shown, limit, range, respectRobotsTag, onProgress, admitLarge: large.admit });
   } catch (thrown) {
     signal.throwIfAborted();
-    const late = { code: "FETCH_TIMEOUT", reason: "not whole within --fetch-timeout-ms" } as const;
-    if (deadline.isOver())
-      return { kind: "failed", failure: failure(late.code, { uri: shown, reason: late.reason }), isRetryable: true };
-    return { kind: "failed", ...failureOf(thrown, { uri: shown, limit, bytes }) };
+    const late = failure("FETCH_TIMEOUT", { uri: shown, reason: "not whole within --fetch-timeout-ms" });
+    const failed = deadline.isOver()
+      ? { failure: late, isRetryable: true }
+      : failureOf(thrown, { uri: shown, limit, bytes });
+    const isUnanswered = bytes === null && (failed.isRetryable || failed.failure.code === "FETCH_DNS");
+    return { kind: "failed", ...failed, isUnanswered };
   } finally {
     deadline.cancel();
     large.end();
   }
 }
 
-interface Reading {
+interface Reading extends Pick<RequestSettings, "range"> {
   readonly shown: string;
   readonly respectRobotsTag: boolean;
   readonly limit: number;
@@ -82,15 +90,50 @@ interface Reading {
 
 async function replyOf(answer: Dispatcher.ResponseData, reading: Reading): Promise<Reply> {
   const { statusCode, body } = answer;
+  if (reading.range !== null && (statusCode === 206 || bytesAt.has(statusCode))) return partOf(answer, reading);
   if (bytesAt.has(statusCode)) return bytesOf(answer, reading);
   await body.dump({ limit: mostDumpedBytes });
   const uri = reading.shown;
   const location = headerOf(answer, "location");
-  if (redirectAt.has(statusCode) && location !== undefined) return { kind: "redirect", location };
-  if (busyAt.has(statusCode) || statusCode >= 500)
+  if (isRedirect(statusCode) && location !== undefined) return { kind: "redirect", location };
+  if (isBusy(statusCode))
     return { kind: "busy", status: statusCode, waitMs: retryAfterMs(headerOf(answer, "retry-after"), Date.now()) };
+  if (reading.range !== null && statusCode === 416) return truncated(uri, 0);
   const code = nothingAt.has(statusCode) ? "FETCH_NOT_FOUND" : "FETCH_STATUS";
   return { kind: "failed", failure: failure(code, { uri, status: statusCode, after: "" }), isRetryable: false };
+}
+
+/** The bytes of the range that was asked for, or why they are not what comes. */
+async function partOf(answer: Dispatcher.ResponseData, reading: Reading): Promise<Reply> {
+  const { shown, range } = reading;
+  const reason = rangeRefusal(answer, range);
+  if (reason !== null) {
+    answer.body.on("error", () => {}).destroy();
+    return { kind: "failed", failure: failure("FETCH_UNSUPPORTED", { uri: shown, reason }), isRetryable: false };
+  }
+  const reply = await bytesOf(answer, reading);
+  if (reply.kind !== "bytes" || range === null || reply.value.bytes.length === range.length) return reply;
+  return truncated(shown, reply.value.bytes.length);
+}
+
+function rangeRefusal(answer: Dispatcher.ResponseData, range: RequestSettings["range"]): string | null {
+  if (range === null) return null;
+  if (answer.statusCode !== 206) return "its server ignores Range and would send the whole shard; download that";
+  const found = headerOf(answer, "content-range") ?? "none";
+  const [, first, last] = /^bytes (\d+)-(\d+)\//.exec(found) ?? [];
+  const isAsked = Number(first) === range.offset && Number(last) <= lastByte(range);
+  if (!isAsked) return `its server answered with another range (${found.slice(0, 100)})`;
+  const encoding = headerOf(answer, "content-encoding") ?? "identity";
+  return encoding === "identity" ? null : `its server sends ranges in the content encoding ${encoding.slice(0, 100)}`;
+}
+
+function lastByte({ offset, length }: { readonly offset: number; readonly length: number }): number {
+  return offset + length - 1;
+}
+
+function truncated(uri: string, bytes: number): Reply {
+  const reason = "its shard ends before";
+  return { kind: "failed", failure: failure("FETCH_TRUNCATED", { uri, bytes, reason }), isRetryable: false };
 }
 
 async function bytesOf(answer: Dispatcher.ResponseData, reading: Reading): Promise<Reply> {
@@ -121,11 +164,6 @@ function refusalOf(answer: Dispatcher.ResponseData, { shown, respectRobotsTag }:
   const tags = [answer.headers["x-robots-tag"] ?? []].flat();
   const tag = respectRobotsTag ? robotsRefusal(tags) : null;
   return tag === null ? null : failure("POLICY_ROBOTS", { uri: shown, tag });
-}
-
-/** The first where there are several. */
-function headerOf({ headers }: Dispatcher.ResponseData, name: string): string | undefined {
-  return [headers[name]].flat()[0];
 }
 
 interface RequestDeadline {

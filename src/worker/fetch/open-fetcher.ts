@@ -2,12 +2,16 @@ import { realpath, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { failure, LabelmillError } from "../../shared/errors.js";
 import { isHttpUri, redactUri } from "../../shared/http-uri.js";
+import { isTarUri } from "../../shared/tar-uri.js";
 import { failedWith } from "../outcome.js";
 import type { Fetcher } from "./fetcher.js";
-import { createFileFetcher, type FileRoot } from "./file.js";
-import type { HostHeaders, HttpPolicy, ProxySettings } from "./http.js";
+import { createFileFetcher, createFilePartReader, createFileReader, type FileRoot } from "./file.js";
+import type { HostHeaders, HttpPolicy, ProxySettings } from "./http-client.js";
 
-export type { HostHeaders, ProxySettings } from "./http.js";
+import type { ReadPart } from "./read-part.js";
+import { createTarFetcher } from "./tar.js";
+
+export type { HostHeaders, ProxySettings } from "./http-client.js";
 
 /** What this machine gives to fetch from web servers with; none of it where it is left out. */
 export interface WebAccess {
@@ -38,23 +42,29 @@ export interface OpenFetcher extends Fetcher {
 export async function openFetcher(options: FetchPolicy): Promise<OpenFetcher> {
   const { allowRoots, maxItemBytes, http: policy, hostHeaders = new Map(), proxy = null } = options;
   const roots = await Promise.all(allowRoots.map(resolveRoot));
-  const files = createFileFetcher({ roots, maxItemBytes });
+  const readFile = createFileReader(roots);
+  const files = createFileFetcher(readFile, maxItemBytes);
   // Loaded with the first web address: it takes 0.3 s, which neither `--help` nor a run of files should pay.
   const openHttp = async () =>
     (await import("./http.js")).createHttpFetcher({ policy, maxItemBytes, hostHeaders, proxy });
-  let http: ReturnType<typeof openHttp> | undefined;
+  let opened: ReturnType<typeof openHttp> | undefined;
+  const http = () => {
+    opened ??= openHttp();
+    return opened;
+  };
+  const readWebPart: ReadPart = async (...part) => (await http()).readPart(...part);
+  const partReaders = { "file:": createFilePartReader(readFile), "https:": readWebPart, "http:": readWebPart };
+  const members = createTarFetcher(partReaders, maxItemBytes);
   return {
     async fetch(uri, signal, admit) {
       if (uri.startsWith("/") || uri.startsWith("file:")) return files.fetch(uri, signal, admit);
-      if (isHttpUri(uri)) {
-        http ??= openHttp();
-        return (await http).fetch(uri, signal, admit);
-      }
+      if (isTarUri(uri)) return members.fetch(uri, signal, admit);
+      if (isHttpUri(uri)) return (await http()).fetch(uri, signal, admit);
       signal.throwIfAborted();
-      const reason = "expected a path or a file:, http: or https: uri";
+      const reason = "expected a path, a file:, http: or https: uri, or a tar+ uri of one";
       return failedWith(failure("FETCH_UNSUPPORTED", { uri: redactUri(uri), reason }));
     },
-    close: async () => (await http)?.close(),
+    close: async () => (await opened)?.close(),
   };
 }
 
