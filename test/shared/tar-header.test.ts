@@ -36,13 +36,24 @@ describe("shared/tar-header", () => {
 
   it("refuses sizes that are negative, too large, or no number", () => {
     const tooLarge = Buffer.from([0x80, 0, 0, 0, 0, 0x20, 0, 0, 0, 0, 0, 0]);
-    for (const size of [Buffer.alloc(12, 0xff), tooLarge, Buffer.from([0xbf, ...Buffer.alloc(11, 0xff)]), "-1", "12x", "9"])
-      assert.match(problemOf(tarHeader({ name: "a", size })), /size is negative, too large, or no number/, String(size));
+    for (const size of [
+      Buffer.alloc(12, 0xff),
+      tooLarge,
+      Buffer.from([0xbf, ...Buffer.alloc(11, 0xff)]),
+      "-1",
+      "12x",
+      "9",
+    ])
+      assert.match(
+        problemOf(tarHeader({ name: "a", size })),
+        /size is negative, too large, or no number/,
+        String(size),
+      );
   });
 
   it("refuses a wrong checksum, and takes one of signed bytes", () => {
     const header = tarHeader({ name: Buffer.from([0xff, 0x61]) });
-    const sum = header.reduce((all, byte, i) => all + (i >= 148 && i < 156 ? 0x20 : byte << 24 >> 24), 0);
+    const sum = header.reduce((all, byte, i) => all + (i >= 148 && i < 156 ? 0x20 : (byte << 24) >> 24), 0);
     header.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
     assert.ok("name" in readTarHeader(header));
     header[0] = 0xfe;
@@ -52,8 +63,14 @@ describe("shared/tar-header", () => {
 
   it("tells files whose data are their bytes from all else", () => {
     const plain = (name: string, type: string) => isPlainFile(read({ name, type }));
-    assert.deepEqual(["0", "7", "\0"].map((type) => plain("a", type)), [true, true, true]);
-    assert.deepEqual(["1", "2", "5", "S", "x", "L"].map((type) => plain("a", type)), Array(6).fill(false));
+    assert.deepEqual(
+      ["0", "7", "\0"].map((type) => plain("a", type)),
+      [true, true, true],
+    );
+    assert.deepEqual(
+      ["1", "2", "5", "S", "x", "L"].map((type) => plain("a", type)),
+      Array(6).fill(false),
+    );
     assert.equal(plain("a/", "\0"), false);
   });
 

@@ -9,7 +9,7 @@ import { type Log, silentLog } from "../../src/shared/log.js";
 import { commitChunk, readRun } from "../../src/shared/run-record.js";
 import { sampleIdentity } from "../dataset/samples.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
-import { completed, startTestConsumer, submitRun, testOutages } from "../support/run-harness.js";
+import { completed, numberedSource, startTestConsumer, submitRun, testOutages } from "../support/run-harness.js";
 import { useTempDir } from "../support/temp-dir.js";
 
 const signal = new AbortController().signal;
@@ -36,6 +36,17 @@ describe("worker/run-finder", () => {
     await completed(second);
     await consumer.drain(1_000);
     assert.equal((await readRun(server.redis, second.head.runId))?.state, "completed");
+  });
+
+  it("serves runs whose sources are in no directory: standard input and web addresses", async () => {
+    const storage = openStorage(join(tempDir(), "a"));
+    const sources = ["-", "https://example.org/list.txt"];
+    const { head } = await createRunHead(storage, { ...sampleIdentity, sources, chunkSize: 4 });
+    await registerRun({ head, storage, redis: server.redis });
+    await enqueueRun({ head, storage, redis: server.redis, source: numberedSource(8), outages: testOutages, signal });
+    const consumer = startTestConsumer(server.redis);
+    await completed({ storage });
+    await consumer.drain(1_000);
   });
 
   it("leaves runs that it cannot serve, naming each reason once, and serves the others", async () => {

@@ -31,7 +31,11 @@ const extended = (type: string, data: string, member: MadeMember) => [
 
 describe("producer/source/tar-entries", () => {
   it("gives where each file's bytes lie", async () => {
-    const archive = tarOf([{ name: "a.jpg", data: "aaa" }, { name: "b.jpg" }, { name: "c.jpg", data: Buffer.alloc(512, 1) }]);
+    const archive = tarOf([
+      { name: "a.jpg", data: "aaa" },
+      { name: "b.jpg" },
+      { name: "c.jpg", data: Buffer.alloc(512, 1) },
+    ]);
     const entries = await entriesOf(archive);
     assert.deepEqual(filesOf(entries), [
       ["a.jpg", 512, 3],
@@ -49,7 +53,10 @@ describe("producer/source/tar-entries", () => {
     archive.finalize();
     const bytes = Buffer.concat(await collect(archive as AsyncIterable<Buffer>));
     const files = filesOf(await entriesOf(bytes));
-    assert.deepEqual(files.map(([name]) => name), wanted);
+    assert.deepEqual(
+      files.map(([name]) => name),
+      wanted,
+    );
     for (const [, offset, length] of files)
       assert.ok(bytes.subarray(Number(offset), Number(offset) + Number(length)).every((byte) => byte === 7));
   });
@@ -64,18 +71,23 @@ describe("producer/source/tar-entries", () => {
       endMark,
     ]);
     const entries = await entriesOf(archive);
-    assert.deepEqual(filesOf(entries).map(([name, , length]) => [name, length]), [
-      [long, 1],
-      ["p.jpg", 3],
-      ["last.jpg", 0],
-    ]);
+    assert.deepEqual(
+      filesOf(entries).map(([name, , length]) => [name, length]),
+      [
+        [long, 1],
+        ["p.jpg", 3],
+        ["last.jpg", 0],
+      ],
+    );
     assert.ok(entries.some((each) => each.kind === "other" && each.what === "link in a shard"));
   });
 
   it("passes over links, directories and special files, whatever size they claim", async () => {
     const odd = ["1", "2", "3", "4", "5", "6"].map((type) => tarMember({ name: `${type}.jpg`, type, size: "1000" }));
     const label = tarMember({ name: "label", type: "V", data: "volume" });
-    const entries = await entriesOf(Buffer.concat([...odd, label, tarMember({ name: "d/", type: "\0" }), tarOf([{ name: "a" }])]));
+    const entries = await entriesOf(
+      Buffer.concat([...odd, label, tarMember({ name: "d/", type: "\0" }), tarOf([{ name: "a" }])]),
+    );
     assert.deepEqual(
       entries.map((each) => (each.kind === "other" ? each.what.split(" ")[0] : each.kind)),
       ["link", "link", "special", "special", "directory", "special", "special", "directory", "file"],
@@ -117,10 +129,18 @@ describe("producer/source/tar-entries", () => {
       [[a, tarHeader({ name: "b", size: Buffer.alloc(12, 0xff) }), endMark], 1024, /size is negative/],
       [[a, tarHeader({ name: "b", size: "77777777777" }), endMark], 1024, /which has 8589934591 bytes/],
       [[a, tarMember({ name: "x", type: "x", data: "9 path=ab\n" }), a], 1024, /pax records are broken/],
-      [[a, tarHeader({ name: "x", type: "x", size: "10000000" }), a], 1024, /extension header says that it has 2097152 bytes/],
+      [
+        [a, tarHeader({ name: "x", type: "x", size: "10000000" }), a],
+        1024,
+        /extension header says that it has 2097152 bytes/,
+      ],
       [[a, tarHeader({ name: "x", type: "L", size: "3000" }), a], 1024, /middle of an extension header/],
       [[a, tarMember({ name: "g", type: "g", data: paxRecord("path", "b") }), a], 1024, /all members/],
-      [[a, tarMember({ name: "x", type: "L", data: "b.jpg\0" }), endMark], 2048, /announces a member, and none follows/],
+      [
+        [a, tarMember({ name: "x", type: "L", data: "b.jpg\0" }), endMark],
+        2048,
+        /announces a member, and none follows/,
+      ],
       [[a, endMark, a, endMark], 2048, /more behind the end mark, perhaps another archive/],
       [[a, Buffer.alloc(512), a, endMark], 1536, /more behind the end mark/],
       [[a, endMark, Buffer.alloc(100_000), Buffer.from("!")], 102_048, /more behind the end mark/],
@@ -134,7 +154,11 @@ describe("producer/source/tar-entries", () => {
   it("takes one block of zeros for an end, and as many as fill a record", async () => {
     for (const zeros of [512, 1024, 10_240, 2 ** 20]) {
       const entries = await entriesOf(Buffer.concat([tarMember({ name: "a.jpg" }), Buffer.alloc(zeros)]));
-      assert.deepEqual(entries.map(({ kind }) => kind), ["file"], String(zeros));
+      assert.deepEqual(
+        entries.map(({ kind }) => kind),
+        ["file"],
+        String(zeros),
+      );
     }
   });
 });

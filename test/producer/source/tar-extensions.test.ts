@@ -24,9 +24,24 @@ describe("producer/source/tar-extensions", () => {
   });
 
   it("says that records are broken, whatever their lengths claim", () => {
-    for (const records of ["x", "5", "99 path=a\n", "0 path=a\n", "3 a\n", "9 path=a!", "10 =value\n", "-9 path=a\n", "999999999 a=b\n"])
+    for (const records of [
+      "x",
+      "5",
+      "99 path=a\n",
+      "0 path=a\n",
+      "3 a\n",
+      "9 path=a!",
+      "10 =value\n",
+      "-9 path=a\n",
+      "999999999 a=b\n",
+    ])
       assert.ok("problem" in paxOf(Buffer.from(records)), JSON.stringify(records));
-    for (const [key, value] of [["size", "-1"], ["size", "1e9"], ["size", "9007199254740992"], ["path", "a\0b"]] as const)
+    for (const [key, value] of [
+      ["size", "-1"],
+      ["size", "1e9"],
+      ["size", "9007199254740992"],
+      ["path", "a\0b"],
+    ] as const)
       assert.ok("problem" in paxOf(Buffer.from(paxRecord(key, value))), `${key} ${value}`);
   });
 });

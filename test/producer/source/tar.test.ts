@@ -63,8 +63,7 @@ describe("producer/source/tar", () => {
       uri: "/data/s.tar#byte=1024",
       failure: {
         code: "ITEM_INVALID",
-        message:
-          'Not a usable item: /data/s.tar, byte 1024: it is cut off in the middle of "b.jpg", which has 3 bytes',
+        message: 'Not a usable item: /data/s.tar, byte 1024: it is cut off in the middle of "b.jpg", which has 3 bytes',
       },
       token: "end",
     });

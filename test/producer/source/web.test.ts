@@ -8,7 +8,9 @@ import { collect } from "../../support/temp-dir.js";
 
 const shard = tarOf(["a", "b", "c"].map((key) => ({ name: `${key}.jpg`, data: Buffer.alloc(5_000, key) })));
 const files: Readonly<Record<string, Buffer>> = {
-  "https://h/list.txt": Buffer.from("a.jpg\n/b.jpg\nhttps://o/c.jpg\n\n../d e.jpg\nfile:///etc/passwd\ntar+file:///x\n//o/e.jpg"),
+  "https://h/list.txt": Buffer.from(
+    "a.jpg\n/b.jpg\nhttps://o/c.jpg\n\n../d e.jpg\nfile:///etc/passwd\ntar+file:///x\n//o/e.jpg",
+  ),
   "https://h/t.csv.gz?v=2": gzipSync("uri,n\nx/1.jpg,1\n,2\n"),
   "https://h/s.tar": shard,
   "https://h/s-07.tar": shard,
@@ -24,7 +26,8 @@ describe("producer/source/web", () => {
       const blocks = async function* () {
         open += 1;
         try {
-          for (let at = offset; at < bytes.length; at += 700) yield bytes.subarray(at, Math.min(at + 700, bytes.length));
+          for (let at = offset; at < bytes.length; at += 700)
+            yield bytes.subarray(at, Math.min(at + 700, bytes.length));
         } finally {
           open -= 1;
         }
@@ -43,7 +46,10 @@ describe("producer/source/web", () => {
     const { source, names } = await openAll(["HTTPS://H:443/a b.jpg#x", "http://h/", "https://h/list.txt.jpg"]);
     const uris = ["https://h/a%20b.jpg", "http://h/", "https://h/list.txt.jpg"];
     const items = await collect(source.items(null));
-    assert.deepEqual(items.map(({ uri }) => uri), uris);
+    assert.deepEqual(
+      items.map(({ uri }) => uri),
+      uris,
+    );
     assert.deepEqual([names, source.roots, asked], [uris, [], []]);
     for (const [i, { token }] of items.entries())
       assert.deepEqual(await collect(source.items(token)), items.slice(i + 1));
@@ -68,7 +74,10 @@ describe("producer/source/web", () => {
     const { source } = await openAll(["https://h/s.tar", "https://h/s-{07..07}.tar"]);
     const items = await collect(source.items(null));
     assert.equal(items[0]?.uri, "tar+https://h/s.tar#member=a.jpg&offset=512&length=5000");
-    assert.deepEqual(items.map(({ id }) => id), ["a", "b", "c", "a", "b", "c"]);
+    assert.deepEqual(
+      items.map(({ id }) => id),
+      ["a", "b", "c", "a", "b", "c"],
+    );
     asked.length = 0;
     for (const [i, { token }] of items.entries())
       assert.deepEqual(await collect(source.items(token)), items.slice(i + 1));
