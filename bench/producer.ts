@@ -6,7 +6,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createWriteStream } from "node:fs";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -20,6 +20,7 @@ import { Table, WriterPropertiesBuilder, writeParquet } from "parquet-wasm/node"
 import { readSegments } from "../src/dataset/items.js";
 import { openStorage } from "../src/dataset/storage/open-storage.js";
 import { startTestRedis } from "../test/support/redis.js";
+import { peakOf } from "./support/peak-memory.js";
 
 const { values } = parseArgs({
   options: {
@@ -163,12 +164,6 @@ async function pinnedIn(out: string): Promise<number> {
   const names = await readdir(join(out, "items")).catch(() => []);
   const segments = names.filter((name) => name.endsWith(".jsonl.gz")).length;
   return Array.from({ length: segments }, (_, n) => 256 * 2 ** Math.min(n, 6)).reduce((sum, n) => sum + n, 0);
-}
-
-/** The kernel's own mark of the highest resident memory, so that no peak falls between two samples (Linux). */
-async function peakOf(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
-  return Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) / 1024;
 }
 
 /** Every item once, in order. */

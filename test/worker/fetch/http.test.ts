@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { resolveOptions } from "../../../src/shared/options.js";
 import { version } from "../../../src/shared/version.js";
 import type { Admit } from "../../../src/worker/fetch/fetcher.js";
+import { createDial, type Dial } from "../../../src/worker/fetch/guarded-connect.js";
 import { createHttpFetcher, type HttpFetcherOptions } from "../../../src/worker/fetch/http.js";
 
 const never = new AbortController().signal;
@@ -209,6 +210,39 @@ describe("worker/fetch/http", () => {
       assert.equal(outcome.ok || outcome.failure.code, "FETCH_BLOCKED", refused);
     }
     assert.equal(proxied.length, 2);
+  });
+
+  it("gives a host up that answers nothing, fails its items at once, and asks it again after a rest", async () => {
+    let dials = 0;
+    let isDead = true;
+    const real = createDial();
+    const dial: Dial = async (given, timeoutMs) => {
+      if (given.hostname === "127.0.0.1" && isDead) {
+        dials += 1;
+        await sleep(5);
+        throw Object.assign(new Error("timed out"), { code: "UND_ERR_CONNECT_TIMEOUT" });
+      }
+      return real(given, timeoutMs);
+    };
+    respond = (_, response) => response.end("x");
+    const deadHosts = { tries: 10, windowMs: 100, restMs: 300 };
+    open({ policy: { ...options, fetchRetries: 0 }, deadHosts, dial });
+    const outcomes = [];
+    for (let given = 0; given < 10; ) {
+      const outcome = await fetcher.fetch(at("dead"), never);
+      assert.ok(!outcome.ok);
+      assert.equal(outcome.failure.code, "FETCH_TIMEOUT");
+      if (/its host has answered none of \d+ tries/.test(outcome.failure.message)) given += 1;
+      else outcomes.push(outcome);
+    }
+    assert.ok(outcomes.length >= 10 && dials >= outcomes.length, `${outcomes.length} items took their own tries`);
+    const before = dials;
+    const rest = await Promise.all(Array.from({ length: 2_000 }, () => fetcher.fetch(at("dead"), never)));
+    assert.ok(rest.every((each) => !each.ok));
+    assert.ok(dials - before <= 10, `${dials - before} connections for 2,000 items of a dead host`);
+    isDead = false;
+    while (!(await fetcher.fetch(at("dead"), never)).ok) await sleep(20);
+    assert.ok((await fetcher.fetch(at("dead"), never)).ok, "an answer ends it for all");
   });
 
   it("ends its connections when it is closed", async () => {
