@@ -9,7 +9,7 @@ import { envNameOf, optionNames, type ResolvedOptions, resolveOptions } from "..
 
 /** What `run` and `enqueue` take. */
 export const sourceHelp =
-  "directories, globs, lists (.txt), tables (.csv, .tsv, .jsonl, .parquet), texts also as .gz or .zst, - for stdin";
+  "directories, globs, lists (.txt), tables (.csv, .tsv, .jsonl, .parquet), texts also as .gz or .zst, tar shards (.tar), http(s) addresses of these or of images, - for stdin";
 
 const configNames = ["labelmill.config.json", "labelmill.config.yaml", "labelmill.config.yml"];
 

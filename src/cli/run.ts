@@ -10,6 +10,7 @@ Examples:
   labelmill run photos                      every image below photos/, into ./labelmill-out/photos-<id>
   labelmill run list.txt --out labels       one path or http(s) address a line
   labelmill run '2026/**/*.jpg' more.csv    any mix of sources; tables have the column --uri-column
+  labelmill run 'shards/train-{0000..0099}.tar'   the images of tar shards, as WebDataset writes them
   find . -name '*.png' | labelmill run - --out labels
   labelmill run photos --format jsonl --embedding none --json
 

@@ -79,7 +79,7 @@ export const errorTable = {
   ),
   RUN_SOURCE_UNREADABLE: failed(
     "Could not read the source at {path}: {reason}",
-    "A directory or list cannot be read by this user.",
+    "A directory or list cannot be read by this user, or a web server does not give it.",
   ),
   RUN_SOURCE_CHANGED: failed(
     "The sources have changed since this run's sample was drawn; start a new run with another --out",

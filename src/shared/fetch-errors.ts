@@ -21,7 +21,7 @@ export const fetchErrors = {
   ),
   FETCH_UNSUPPORTED: item(
     "Cannot fetch {uri}: {reason}",
-    "The scheme of the uri, or the content encoding of the answer, is not one that this version knows.",
+    "The scheme of the uri, or the content encoding of the answer, is not one that this version knows; or a server gives no part of a tar shard alone.",
   ),
   FETCH_STATUS: item(
     "{uri} was answered with status {status}{after}",
