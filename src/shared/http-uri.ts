@@ -33,11 +33,23 @@ export function isHttpUri(uri: string): boolean {
 }
 
 /**
+ * `text`, against `base` where it may be relative; null where the URL standard knows no such address. Not by `URL.canParse`:
+ * Node 20's says no to host names that are not ASCII once V8 has compiled its caller, after some thousand calls.
+ */
+export function parseUrl(text: string, base?: string): URL | null {
+  try {
+    return new URL(text, base);
+  } catch {
+    return null;
+  }
+}
+
+/**
  * The address behind `text`, against `base` where it may be relative, without its fragment; or why it is refused: another
  * scheme, a user name or password, an IPv4 address in any form but four decimal numbers.
  */
 export function parseHttpUrl(text: string, base?: URL): URL | { readonly reason: string } {
-  const url = URL.canParse(text, base?.href) ? new URL(text, base) : null;
+  const url = parseUrl(text, base?.href);
   if (url === null) return { reason: "it is not an address that the URL standard knows" };
   if (url.protocol !== "http:" && url.protocol !== "https:")
     return { reason: `expected http or https, got ${url.protocol}` };
@@ -71,7 +83,7 @@ export function redactUri(text: string): string {
   if (!schemeOf.test(text)) return text;
   const [whole = ""] = text.split("#", 1);
   // Where the authority's end is uncertain, all up to the last @ may be a password.
-  const userinfo = URL.canParse(whole) ? /^([^:]+:[\\/]*)[^\\/?#]*@/ : /^([^:]+:[\\/]*).*@/s;
+  const userinfo = parseUrl(whole) !== null ? /^([^:]+:[\\/]*)[^\\/?#]*@/ : /^([^:]+:[\\/]*).*@/s;
   return whole
     .replace(userinfo, "$1***@")
     .replaceAll(/([?&;])([^=&;]*)=[^&;]*/g, (all, start: string, name: string) =>

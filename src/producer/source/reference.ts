@@ -6,7 +6,7 @@ import { isUtf8 } from "node:buffer";
 import { posix } from "node:path";
 import { failure } from "../../shared/errors.js";
 import { pathOfUri, uriOfPath } from "../../shared/file-uri.js";
-import { isHttpUri } from "../../shared/http-uri.js";
+import { isHttpUri, parseUrl } from "../../shared/http-uri.js";
 import type { SourceItem } from "./source.js";
 
 type Reference = { readonly uri: string } | { readonly problem: string };
@@ -29,7 +29,8 @@ function readWebReference(bytes: Buffer, base: string): Reference {
   const text = bytes.toString("utf8").trim();
   if (/^(tar\+)?file:/i.test(text)) return { problem: "a list from a web server may not name local files" };
   if (/^[a-z][a-z0-9+.-]*:/i.test(text)) return { uri: text };
-  return URL.canParse(text, base) ? { uri: new URL(text, base).href } : { problem: "it is no address" };
+  const url = parseUrl(text, base);
+  return url === null ? { problem: "it is no address" } : { uri: url.href };
 }
 
 /** The item of an entry that names none: it fails, and shows the start of what stands there. */

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Dispatcher } from "undici";
 import { LabelmillError } from "../../shared/errors.js";
-import { parseHttpUrl, redactUri } from "../../shared/http-uri.js";
+import { parseHttpUrl, parseUrl, redactUri } from "../../shared/http-uri.js";
 import {
   createHttpClient,
   type HttpClient,
@@ -141,7 +141,7 @@ async function ask(offset: number, reading: Reading): Promise<Answer> {
     const location = headerOf(response, "location");
     if (!isRedirect(response.statusCode) || location === undefined) return answerOf(response, offset, reading);
     await response.body.dump();
-    if (!URL.canParse(location, url.href)) throw new StreamFailure("its Location is no address");
+    if (parseUrl(location, url.href) === null) throw new StreamFailure("its Location is no address");
     url = parseHttpUrl(location, url);
   }
   throw new StreamFailure(`there are more than ${mostRedirects} redirects`);

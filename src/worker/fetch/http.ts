@@ -8,7 +8,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { failure } from "../../shared/errors.js";
-import { parseHttpUrl, redactUri } from "../../shared/http-uri.js";
+import { parseHttpUrl, parseUrl, redactUri } from "../../shared/http-uri.js";
 import { failedWith, type Outcome, succeeded } from "../outcome.js";
 import { Slots } from "../slots.js";
 import { createDeadHosts, type DeadHostSettings, type DeadHosts, deadHostSettings } from "./dead-hosts.js";
@@ -114,7 +114,7 @@ async function follow(uri: string, context: FetchContext): Promise<Tried> {
     if (refusal !== null) return fail("FETCH_BLOCKED", `${to}${refusal}`);
     const reply = await hop(url, context);
     if (reply.kind !== "redirect") return reply;
-    if (!URL.canParse(reply.location, url.href)) return fail("FETCH_REDIRECT", "its Location is no address");
+    if (parseUrl(reply.location, url.href) === null) return fail("FETCH_REDIRECT", "its Location is no address");
     url = parseHttpUrl(reply.location, url);
   }
   return fail("FETCH_REDIRECT", `there are more than ${mostRedirects}`);
