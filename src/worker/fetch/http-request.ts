@@ -121,7 +121,8 @@ function rangeRefusal(answer: Dispatcher.ResponseData, range: RequestSettings["r
   if (answer.statusCode !== 206) return "its server ignores Range and would send the whole shard; download that";
   const found = headerOf(answer, "content-range") ?? "none";
   const [, first, last] = /^bytes (\d+)-(\d+)\//.exec(found) ?? [];
-  const isAsked = Number(first) === range.offset && Number(last) <= lastByte(range);
+  const claimed = Number(headerOf(answer, "content-length") ?? 0);
+  const isAsked = Number(first) === range.offset && Number(last) <= lastByte(range) && claimed <= range.length;
   if (!isAsked) return `its server answered with another range (${found.slice(0, 100)})`;
   const encoding = headerOf(answer, "content-encoding") ?? "identity";
   return encoding === "identity" ? null : `its server sends ranges in the content encoding ${encoding.slice(0, 100)}`;
