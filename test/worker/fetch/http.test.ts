@@ -330,6 +330,41 @@ describe("worker/fetch/http", () => {
     assert.equal(proxied.length, 2);
   });
 
+  it("gives a host up that answers nothing, fails its items at once, and asks it again after a rest", async () => {
+    let dials = 0;
+    let isDead = true;
+    const real = createDial();
+    const dial: Dial = async (given, timeoutMs) => {
+      if (!isDead) return real(given, timeoutMs);
+      dials += 1;
+      throw Object.assign(new Error("timed out"), { code: "UND_ERR_CONNECT_TIMEOUT" });
+    };
+    respond = (_, response) => response.end("x");
+    const openDead = (restMs: number) =>
+      open({ policy: { ...options, fetchRetries: 0 }, deadHosts: { tries: 10, windowMs: 100, restMs }, dial });
+    /** Asks until the host is given up; returns how many items took their own try. */
+    const giveUp = async () => {
+      for (let own = 0; ; own += 1) {
+        const outcome = await fetcher.fetch(at("dead"), never);
+        assert.ok(!outcome.ok);
+        assert.equal(outcome.failure.code, "FETCH_TIMEOUT");
+        if (/its host has answered none of \d+ tries/.test(outcome.failure.message)) return own;
+      }
+    };
+    openDead(600_000);
+    assert.ok((await giveUp()) >= 10);
+    const before = dials;
+    const rest = await Promise.all(Array.from({ length: 2_000 }, () => fetcher.fetch(at("dead"), never)));
+    assert.ok(rest.every((each) => !each.ok));
+    assert.equal(dials - before, 0, "connections for 2,000 items of a dead host");
+    await fetcher.close();
+    openDead(50);
+    await giveUp();
+    isDead = false;
+    while (!(await fetcher.fetch(at("dead"), never)).ok) await sleep(5);
+    assert.ok((await fetcher.fetch(at("dead"), never)).ok, "an answer ends it for all");
+  });
+
   it("ends its connections when it is closed", async () => {
     respond = (_, response) => response.end("x");
     await open().fetch(at("a"), never);
