@@ -1,8 +1,8 @@
 import { LabelmillError } from "../shared/errors.js";
 
 /** Throws nothing itself: the error for the value of an option that one command alone has. */
-export function invalid(option: string, expected: string, value: string): LabelmillError {
-  return new LabelmillError("OPTION_INVALID", { option, expected, value, from: "flag" });
+export function invalid(option: string, expected: string, value: string, from = "flag"): LabelmillError {
+  return new LabelmillError("OPTION_INVALID", { option, expected, value, from });
 }
 
 /** The whole number that `text` says. Throws OPTION_INVALID. */

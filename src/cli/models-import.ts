@@ -1,7 +1,9 @@
 /** `labelmill models import|init|rm`: models of the user's own in the cache. Parses flags; `worker/model` does the work. */
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { findPlaces } from "../library/places.js";
+import { isCode } from "../shared/errors.js";
 import { importOnnxFile } from "../worker/import-onnx-file.js";
 import { type Architecture, architectures } from "../worker/model/architectures.js";
 import { importModel } from "../worker/model/import.js";
@@ -32,6 +34,7 @@ what --mean, --std and --channel-order give. Its mean and std default to torchvi
 
 interface ImportFlags extends Record<string, unknown> {
   readonly name: string;
+  readonly json?: boolean;
   readonly labels?: string;
   readonly stride?: StridePlacement;
   readonly epsilon?: string;
@@ -45,6 +48,7 @@ interface ImportFlags extends Record<string, unknown> {
 
 interface InitFlags extends Record<string, unknown> {
   readonly name?: string;
+  readonly json?: boolean;
   readonly seed: string;
 }
 
@@ -64,6 +68,7 @@ export function registerModelsImport(models: Command): void {
     .option("--shortest-side <n>", "resize to this before the centre 224 x 224 is cut out (default: 256)")
     .option("--crop-size <n>", "of that square, the model's input; 224 is the only size that this version runs")
     .addOption(choice("--kernel <name>", "of the resize (default: linear)", ["linear", "cubic", "lanczos3"]))
+    .option("--json", "print one JSON object on stdout")
     .addHelpText("after", importHelp)
     .action(importCommand);
   addFlags(models.command("init"), "models")
@@ -71,6 +76,7 @@ export function registerModelsImport(models: Command): void {
     .addArgument(models.createArgument("<architecture>", "which").choices(architectures))
     .option("--name <name>", "what the model is to be called (default: resnet50-seed7 and the like)")
     .option("--seed <n>", "the same seed gives the same weights", "0")
+    .option("--json", "print one JSON object on stdout")
     .action(initCommand);
   addFlags(models.command("rm"), "models")
     .description("remove a model from the cache")
@@ -83,7 +89,8 @@ function choice(flag: string, description: string, values: readonly string[]): O
 }
 
 async function importCommand(path: string, flags: ImportFlags): Promise<void> {
-  const { name, labels, stride, epsilon, mean, std, channelOrder, shortestSide, cropSize, kernel, ...others } = flags;
+  const { name, json, labels, stride, epsilon, mean, std, channelOrder, shortestSide, cropSize, kernel, ...others } =
+    flags;
   if (cropSize !== undefined && cropSize !== "224")
     throw invalid("crop-size", "224, the only size of input that this version runs", cropSize);
   const options = await resolveFlags(others);
@@ -98,15 +105,16 @@ async function importCommand(path: string, flags: ImportFlags): Promise<void> {
   };
   const labelsPath = labels === undefined ? undefined : resolve(cwd, labels);
   const given = { name, path: resolve(cwd, path), labelsPath, preprocess };
+  if (!existsSync(given.path)) throw invalid("path", "a file or directory of weights", path, "argument");
   const terminal = openTerminal(options);
   if (isOnnxPath(path)) {
     refuseForOnnx({ stride, epsilon });
     const { log } = terminal;
     const signal = terminal.catchSignals();
-    return printInstalled(terminal, await importOnnxFile({ ...given, options, host: places, log, signal }));
+    return printInstalled(terminal, await importOnnxFile({ ...given, options, host: places, log, signal }), json);
   }
   const batchNormEpsilon = epsilon === undefined ? undefined : parseEpsilon(epsilon);
-  printInstalled(terminal, await importModel({ ...given, cacheDir, stridePlacement: stride, batchNormEpsilon }));
+  printInstalled(terminal, await importModel({ ...given, cacheDir, stridePlacement: stride, batchNormEpsilon }), json);
 }
 
 function refuseForOnnx(flags: Readonly<Record<string, string | undefined>>): void {
@@ -114,26 +122,39 @@ function refuseForOnnx(flags: Readonly<Record<string, string | undefined>>): voi
     if (value !== undefined) throw invalid(option, "left out for an .onnx file, whose graph says it", value);
 }
 
-async function initCommand(architecture: Architecture, { name, seed, ...flags }: InitFlags): Promise<void> {
+async function initCommand(architecture: Architecture, { name, json, seed, ...flags }: InitFlags): Promise<void> {
   const options = await resolveFlags(flags);
   const { cacheDir } = findPlaces(options.cacheDir);
   const parsed = parseInteger("seed", seed, 0, 2 ** 32 - 1);
   const model = { cacheDir, name: name ?? `${architecture}-seed${parsed}`, architecture, seed: parsed };
-  printInstalled(openTerminal(options), await initModel(model));
+  printInstalled(openTerminal(options), await initModel(model), json);
 }
 
 async function removeCommand(name: string, flags: Record<string, unknown>): Promise<void> {
   const options = await resolveFlags(flags);
   const { cacheDir } = findPlaces(options.cacheDir);
   const isRemoved = await removeModel(cacheDir, name);
-  // Of a name that nothing has, this throws.
-  if (!isRemoved) await resolveModel(cacheDir, name);
+  if (!isRemoved) await requireKnown(cacheDir, name);
   openTerminal(options).print(isRemoved ? `${name} removed from ${cacheDir}` : `${name} is not in ${cacheDir}`);
 }
 
-function printInstalled(terminal: Terminal, { modelDir, model }: InstalledModel): void {
+/** Throws MODEL_UNKNOWN for a name that nothing has. */
+async function requireKnown(cacheDir: string, name: string): Promise<void> {
+  try {
+    await resolveModel(cacheDir, name);
+  } catch (error) {
+    if (!isCode(error, "MODEL_NOT_PULLED")) throw error;
+  }
+}
+
+function printInstalled(terminal: Terminal, { modelDir, model }: InstalledModel, json = false): void {
   const { name, title, spec, preprocess, modelSha256 } = model;
   const { embeddingWidth, classes } = outputSizesOf(model);
+  if (json) {
+    const known = { name, title, modelSha256, preprocess, preprocessSha256: preprocessSha256(preprocess) };
+    terminal.print(JSON.stringify({ ...known, classes, embeddingWidth, modelDir }));
+    return;
+  }
   const { shortestSide, cropSize, kernel, channelOrder, mean, std } = preprocess;
   const rounded = (numbers: readonly number[]) => numbers.map((number) => Number(number.toFixed(3))).join(", ");
   terminal.print(

@@ -33,11 +33,11 @@ async function verifyCommand(
   const call = { ...options, log: terminal.log, signal: terminal.catchSignals(), onPull: openPullProgress(terminal) };
   const verified = await verifyModel(sources, resolveCall(call));
   terminal.print(json === true ? JSON.stringify(verified.certificate) : describeVerified(verified));
-  if (!verified.certificate.agree) process.exitCode = 1;
+  if (verified.certificate.agree === false) process.exitCode = 1;
 }
 
-function describeVerified({ certificate, path, skipped }: VerifiedModel): string {
-  const { model, images, engineThreads, engines, absent, agree, limits, machine } = certificate;
+function describeVerified({ certificate, path }: VerifiedModel): string {
+  const { model, images, skipped, engineThreads, engines, absent, agree, limits, machine } = certificate;
   const rows = engines.map(({ engine, precision, batchSize, imagesPerSecond, loadMs, agreement }) => [
     engine,
     precision,
@@ -65,15 +65,16 @@ function describeVerified({ certificate, path, skipped }: VerifiedModel): string
     "max logit difference",
   ];
   const limit = `fp32 ${describeLimits(limits.fp32)}; int8 ${describeLimits(limits.int8)}`;
-  const verdict = engines.length === 1 ? "Nothing to compare with." : agree ? "They agree" : "They DISAGREE";
+  const verdict = `${agree ? "They agree" : "They DISAGREE"} (limits: ${limit}).`;
   return [
-    `${model}, ${images} images${skipped === 0 ? "" : ` (${skipped} more cannot be read)`}, ` +
+    `${model}, ${images} images${skipped.length === 0 ? "" : ` (${skipped.length} more cannot be read)`}, ` +
       `${engineThreads} threads, ${machine.cpu}`,
     "",
     formatTable(header, rows),
+    ...skipped.map(({ uri, reason }) => `${uri} left out: ${reason}`),
     ...absent.map(({ asked, precision, reason }) => `${asked} in ${precision} not compared: ${reason}`),
     "",
-    engines.length === 1 ? verdict : `${verdict} (limits: ${limit}).`,
+    agree === null ? "Nothing to compare with." : verdict,
     `Certificate: ${path}`,
   ].join("\n");
 }

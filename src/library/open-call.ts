@@ -18,7 +18,7 @@ export function openCall(
   const stdin = { open: places.openStdin, signal };
   const remote = openRemoteFiles({ http: options, ...web, signal });
   const s3 = { access: web.s3, proxy: web.proxy, signal };
-  return openSubmission(sources, options, { cwd: places.cwd, stdin, s3, remote, model });
+  return openSubmission(sources, options, { cwd: places.cwd, signal, stdin, s3, remote, model });
 }
 
 /**

@@ -17,6 +17,7 @@ import { type Certificate, writeCertificate } from "../worker/model/certificate.
 import { describeModel } from "../worker/model/describe-model.js";
 import { whyNoPrecision } from "../worker/model/engine-choice.js";
 import { modelDirectory } from "../worker/model/store.js";
+import { failedWith } from "../worker/outcome.js";
 import type { CallContext } from "./context.js";
 import { ensureModel } from "./ensure-model.js";
 import { examplePhotos, usualEngines } from "./usual-comparison.js";
@@ -29,8 +30,6 @@ export interface VerifiedModel {
   readonly certificate: Certificate;
   /** Where the certificate lies. */
   readonly path: string;
-  /** Images of the sources that cannot be read or decoded. */
-  readonly skipped: number;
 }
 
 /**
@@ -45,13 +44,14 @@ export async function verifyModel(sources: readonly string[], context: CallConte
   const { engines, leftOut } = options.engines.length > 0 ? { ...options, leftOut: [] } : await usualEngines();
   const { variants, unquantized } = await variantsOf(engines, context);
   const comparison = await compareEngines({
-    images: found.images,
+    images: found.images.map(({ bytes }) => bytes),
     variants,
     leftOut: [...leftOut, ...unquantized],
     log,
     signal,
   });
   if (comparison.images === 0) throw noImages(sources, "none can be decoded");
+  const undecodable = found.images.filter((_, index) => comparison.compared[0]?.top[index] === null);
   const certificate: Certificate = {
     format: 1,
     model: model.name,
@@ -62,9 +62,10 @@ export async function verifyModel(sources: readonly string[], context: CallConte
     machine: describeMachine(),
     images: comparison.images,
     imagesSha256: digestOf(found.images),
+    skipped: [...found.skipped, ...undecodable.map(({ uri }) => ({ uri, reason: "it cannot be decoded" }))],
     engineThreads: options.engineThreads,
     limits: agreementLimits,
-    agree: comparison.agree,
+    agree: comparison.compared.length > 1 ? comparison.agree : null,
     engines: comparison.compared.map(({ engine, precision, loadMs, batchSize, imagesPerSecond, agreement }) => ({
       engine,
       precision,
@@ -76,7 +77,7 @@ export async function verifyModel(sources: readonly string[], context: CallConte
     absent: comparison.absent,
   };
   const path = await writeCertificate(modelDirectory(places.cacheDir, model.name), certificate);
-  return { certificate, path, skipped: found.skipped + found.images.length - comparison.images };
+  return { certificate, path };
 }
 
 /** Each engine in each of its precisions; those that were named have to run in fp32. */
@@ -101,23 +102,28 @@ async function variantsOf(
   return { variants, unquantized };
 }
 
+interface FoundImages {
+  readonly images: readonly { readonly uri: string; readonly bytes: Uint8Array }[];
+  readonly skipped: Certificate["skipped"];
+}
+
 /** All images at once, as every engine takes them again. */
 async function readImages(
   sources: readonly string[],
   { options, places, log, signal }: CallContext,
-): Promise<{ images: Uint8Array[]; skipped: number }> {
+): Promise<FoundImages> {
   const { maxItemBytes } = options;
   const given = sources.length > 0 ? sources : [examplePhotos];
   const { s3: access, proxy } = readStoreAccess(options, places);
   const { source } = await openSources(given, options, { cwd: places.cwd, s3: { access, proxy, signal } });
   const fetcher = await openFetcher({ allowRoots: source.roots, maxItemBytes, http: options, s3: access, proxy });
   const limit = options.limit ?? usualLimit;
-  const images: Uint8Array[] = [];
-  let skipped = 0;
+  const images: FoundImages["images"][number][] = [];
+  const skipped: FoundImages["skipped"][number][] = [];
   for await (const { uri, failure } of source.items(null)) {
-    const fetched = failure === undefined ? await fetcher.fetch(uri, signal) : null;
-    if (fetched?.ok) images.push(fetched.value.bytes);
-    else skipped += 1;
+    const fetched = failure === undefined ? await fetcher.fetch(uri, signal) : failedWith(failure);
+    if (fetched.ok) images.push({ uri, bytes: fetched.value.bytes });
+    else skipped.push({ uri, reason: fetched.failure.message });
     if (images.length < limit) continue;
     if (options.limit === null) log.info(`took the first ${limit} images; --limit takes another number`);
     break;
@@ -135,8 +141,8 @@ function describeMachine(): Certificate["machine"] {
   return { cpu: cpus()[0]?.model ?? "unknown", cores: availableParallelism(), system };
 }
 
-function digestOf(images: readonly Uint8Array[]): string {
+function digestOf(images: FoundImages["images"]): string {
   const hash = createHash("sha256");
-  for (const bytes of images) hash.update(bytes);
+  for (const { bytes } of images) hash.update(bytes);
   return hash.digest("hex");
 }

@@ -21,8 +21,8 @@ import type { Redis } from "../shared/redis.js";
 import { countedChunks, createRun, growRun, type RunPolicy, readRun, sealRun } from "../shared/run-record.js";
 import { cutSegments, type ListPosition, positionAfter } from "./chunk.js";
 import { dropQueue, isQueueEmpty, queueChunks } from "./chunk-queue.js";
+import { countsSince, sumCounts } from "./counts.js";
 import { createSeenUris, type SeenUris } from "./seen-uris.js";
-import { countsSince, sumCounts } from "./source/counts.js";
 import type { Source, SourceItem } from "./source/source.js";
 import { vetItems } from "./vet-item.js";
 

@@ -66,7 +66,7 @@ export const optionTable = {
     commands: [...producing, "work", "doctor"],
     description:
       "arithmetic of the model; int8 is about 3 times as fast on CPUs with VNNI, int8-7bit is for CPUs without",
-    expected: "fp32, int8 or int8-7bit",
+    expected: "fp32, int8 or int8-7bit (there is no fp16 yet; take fp32 on a GPU)",
     schema: z.enum(precisions),
     default: "fp32",
   }),

@@ -19,8 +19,6 @@ const deadlines = [
   ...["--connect-timeout-ms", "3000", "--headers-timeout-ms", "3000", "--idle-timeout-ms", "3000"],
   ...["--fetch-timeout-ms", "6000", "--fetch-retries", "1"],
 ];
-/** Slowest: two tries of 6 s, and the start of the model. */
-const longestRunMs = 60_000;
 
 describe("e2e/http-faults", function () {
   this.timeout(120_000);
@@ -42,9 +40,8 @@ describe("e2e/http-faults", function () {
     return { ...result, rows, out };
   };
 
-  it(`gives each of ${faults.length} faults a row with its code, connects to no canary, and ends in time`, async () => {
+  it(`gives each of ${faults.length} faults a row with its code, and connects to no canary`, async () => {
     assert.ok(faults.length >= 40);
-    const startedMs = performance.now();
     const limits = ["--respect-robots-tag", "--allow-private", "127.0.0.1", "--max-item-bytes", "300000"];
     const uris = faults.map((fault) => uriOf(fault, origin.at));
     const { code, stderr, stdout, rows, out } = await run(uris, [...limits, ...deadlines]);
@@ -59,8 +56,6 @@ describe("e2e/http-faults", function () {
     assert.equal(origin.canaryConnections(), 0);
     connect(origin.at.canaryPort, "127.0.0.2").on("error", () => {});
     while (origin.canaryConnections() === 0) await sleep(5);
-    const tookMs = performance.now() - startedMs;
-    assert.ok(tookMs < longestRunMs, `took ${tookMs} ms`);
     const pinned = await Promise.all(
       (await readdir(join(out, "items"))).map(async (name) => {
         const bytes = await readFile(join(out, "items", name));

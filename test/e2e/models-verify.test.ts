@@ -68,6 +68,21 @@ describe("e2e/models-verify", function () {
     assert.match(stdout, /^wasm\/simd +fp32 .* compared with$/m);
     assert.match(stdout, /^onnx\/cpu +fp32 .* 2 of 2( +1 - \d\.\de-\d+){2} +\d\.\de-\d$/m);
     assert.match(stdout, /They agree/);
+    assert.match(stdout, /absent\.jpg left out: .*\n.*broken\.jpg left out: it cannot be decoded\n/);
+  });
+
+  it("names in its certificate what was left out, and with one engine claims no agreement", async () => {
+    await writeFile(join(tempDir(), "broken.jpg"), "no image");
+    const list = join(tempDir(), "list.txt");
+    await writeFile(list, [resolve("examples", "photos", "coffee.png"), "broken.jpg"].join("\n"));
+    const { code, stdout, stderr } = await verify(list, "--engines", "wasm", "--json");
+    assert.equal(code, 0, stderr);
+    const { agree, skipped } = JSON.parse(stdout) as Certificate;
+    assert.equal(agree, null);
+    assert.deepEqual(
+      skipped.map(({ uri, reason }) => [uri.split("/").at(-1), reason]),
+      [["broken.jpg", "it cannot be decoded"]],
+    );
   });
 
   it("ends at the first interrupt, and certifies nothing", async () => {

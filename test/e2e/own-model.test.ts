@@ -51,6 +51,24 @@ describe("e2e/own-model", function () {
     assert.match(stdout, /^resnet18-seed3: ResNet-18, untrained, of seed 3; 1000 classes/);
   });
 
+  it("prints what it made as one JSON object", async () => {
+    const path = fixturePath("state-dict.pth");
+    const flags = ["--name", "tiny", "--json", ...cacheOf("cache")];
+    const { code, stdout, stderr } = await runCli(["models", "import", path, ...flags]);
+    assert.equal(code, 0, stderr);
+    const { name, classes, embeddingWidth, modelSha256 } = JSON.parse(stdout);
+    assert.deepEqual([name, classes, embeddingWidth], ["tiny", 5, 12]);
+    assert.match(modelSha256, /^[0-9a-f]{64}$/);
+  });
+
+  it("says of a known model that was never pulled that there is nothing to remove", async () => {
+    const { code, stdout } = await runCli(["models", "rm", "resnet18-v1", ...cacheOf("cache")]);
+    assert.equal(code, 0);
+    assert.match(stdout, /^resnet18-v1 is not in /);
+    const unknown = await runCli(["models", "rm", "nothing", ...cacheOf("cache")]);
+    assert.equal(unknown.code, 2);
+  });
+
   it("leaves a run to workers with its model: not to one without, nor with other preprocessing", async () => {
     const redis = await startTestRedis();
     try {
@@ -99,6 +117,12 @@ describe("e2e/own-model", function () {
       [],
       1,
       /whole-module.pth are not usable: byte \d+ of the pickle: the global .* is not allowed.*\[MODEL_INVALID\]/,
+    );
+    await refuse(
+      "absent.pth",
+      [],
+      2,
+      /Expected `path` to be a file or directory of weights, got `absent.pth` \(argument\)/,
     );
     const good = fixturePath("state-dict.pth");
     await refuse(good, ["--mean", "0.485,0.456,0.406"], 2, /`mean` to be three numbers for pixels of 0 to 255/);

@@ -3,10 +3,12 @@ import { once } from "node:events";
 import { copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { type PinnedItem, readSealed, readSegments } from "../../src/dataset/items.js";
 import { openStorage } from "../../src/dataset/storage/open-storage.js";
 import { openResults } from "../../src/results/open.js";
+import { type Plan, planVariable } from "../chaos/plan.js";
 import { runCli, startCli } from "../support/cli.js";
 import { resnet50ForTests } from "../support/model.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
@@ -14,6 +16,7 @@ import { projectRoot } from "../support/shared-data.js";
 import { collect, useTempDir } from "../support/temp-dir.js";
 
 const tables = join(projectRoot, "test/fixtures/tables");
+const hooks = fileURLToPath(new URL("../chaos/hooks.js", import.meta.url));
 const pinnedIn = async (out: string): Promise<PinnedItem[]> =>
   (await collect(readSegments(openStorage(out)))).flatMap(({ items }) => items);
 
@@ -29,14 +32,16 @@ describe("e2e/sources", function () {
 
   const enqueueArgs = (sources: readonly string[], ...flags: string[]) =>
     ["enqueue", ...sources, "--out", join(tempDir(), "out"), "--redis-url", server.url, ...flags] as const;
-  /** Starts an `enqueue`, and kills it with -9 once a few segments are pinned. */
-  const killHalfWay = async (args: readonly string[], feed?: (stdin: NodeJS.WritableStream) => void) => {
-    const running = startCli(args, { cwd: tempDir() });
-    if (running.process.stdin !== null) feed?.(running.process.stdin);
-    const pinned = () => readdir(join(tempDir(), "out/items")).catch(() => []);
-    while ((await pinned()).length < 6) await sleep(1);
-    running.process.kill("SIGKILL");
-    await running.result;
+  /** Starts an `enqueue` that is killed with -9 when it has pinned six segments. */
+  const killHalfWay = async (args: readonly string[], stdin = "") => {
+    const plan: Plan = {
+      log: join(tempDir(), "passed.log"),
+      acts: [{ point: "segment:after", nth: 6, what: "kill" }],
+    };
+    const env = { [planVariable]: JSON.stringify(plan) };
+    const running = startCli(args, { cwd: tempDir(), env, preload: hooks });
+    running.process.stdin?.end(stdin);
+    assert.equal((await running.result).code, null);
   };
   const numbered = (count: number) => Array.from({ length: count }, (_, i) => `/i/${i}.jpg`);
 
@@ -99,7 +104,7 @@ describe("e2e/sources", function () {
     assert.equal(nameless.code, 2);
     assert.match(nameless.stderr, /Expected `out` to be a directory where the source is stdin/);
     const args = enqueueArgs(["-"], "--chunk-size", "4");
-    await killHalfWay(args, (stdin) => stdin.write(numbered(1_000).join("\n")));
+    await killHalfWay(args, numbered(1_000).join("\n"));
     const again = startCli(args, { cwd: tempDir() });
     again.process.stdin?.end(numbered(1_000).join("\n"));
     const { code, stderr } = await again.result;

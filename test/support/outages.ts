@@ -30,10 +30,3 @@ export function gatedPredict(): GatedPredict {
 export function assertOnceEach(seen: readonly string[], count: number): void {
   assert.deepEqual([...seen].sort(), Array.from({ length: count }, (_, i) => `/i/${i}`).sort());
 }
-
-export async function assertDrainsWithin(consumer: { drain(ms: number): Promise<void> }, ms: number): Promise<void> {
-  const startedMs = Date.now();
-  await consumer.drain(ms);
-  const tookMs = Date.now() - startedMs;
-  assert.ok(tookMs < ms + 1_000, `the drain of ${ms} ms took ${tookMs} ms`);
-}

@@ -116,6 +116,7 @@ export function testWorkerContext(redis: Redis, options: ConsumerOptions = {}): 
       whyBatchSize: "a test",
       embeddingWidth: 4,
       loadMs: 0,
+      imageMs: 1,
     },
     pid: null,
     predict,

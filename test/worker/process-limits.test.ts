@@ -45,12 +45,12 @@ describe("worker/process-limits", () => {
     let times = { decodeMs: 100, inferMs: 50 };
     const limits = limitsWith(() => times);
     times = { decodeMs: 160, inferMs: 80 };
-    const releases = await Promise.all(Array.from({ length: 32 }, () => limits.admitFetch("network", 1)));
     const startedMs = performance.now();
+    const releases = await Promise.all(Array.from({ length: 32 }, () => limits.admitFetch("network", 1)));
     await sleep(20);
     for (const release of releases) release();
-    const mostMs = performance.now() - startedMs + 10;
     const { fetchMs, ...rest } = limits.takeBusy();
+    const mostMs = performance.now() - startedMs + 1;
     assert.ok(fetchMs >= 18 && fetchMs <= mostMs, `${fetchMs}`);
     assert.deepEqual(rest, { decodeMs: 30, inferMs: 30 });
     assert.deepEqual(limits.takeBusy(), { fetchMs: 0, decodeMs: 0, inferMs: 0 });

@@ -4,15 +4,17 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { createRunHead } from "../../src/dataset/run-head.js";
 import { openStorage } from "../../src/dataset/storage/open-storage.js";
 import { enqueueRun, registerRun, requeueLostChunks } from "../../src/producer/enqueue.js";
+import { createOutages } from "../../src/shared/outages.js";
 import { openRedis, type Redis } from "../../src/shared/redis.js";
 import { readRun } from "../../src/shared/run-record.js";
 import { succeeded } from "../../src/worker/outcome.js";
 import { sampleIdentity } from "../dataset/samples.js";
-import { assertDrainsWithin, assertOnceEach, gatedPredict } from "../support/outages.js";
+import { assertOnceEach, gatedPredict } from "../support/outages.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
 import {
   assertSound,
   completed,
+  keepLog,
   numberedSource,
   somePrediction,
   startTestConsumer,
@@ -79,11 +81,11 @@ describe("worker/redis-refusals", () => {
     it("does no row again where the limit lasts longer than the locks", async () => {
       const run = await submitRun(server.redis, tempDir());
       const gate = gatedPredict();
-      const consumer = startTestConsumer(server.redis, { predict: gate.predict, lockMs: 600 });
+      const consumer = startTestConsumer(server.redis, { predict: gate.predict, lockMs: 1_500 });
       while (gate.seen.length < 8) await sleep(10);
       await reachLimit();
       gate.open();
-      await sleep(2_000);
+      await sleep(4_000);
       await raiseLimit();
       await completed(run);
       await consumer.drain(1_000);
@@ -95,8 +97,10 @@ describe("worker/redis-refusals", () => {
     it("opens no connection after another where the run is found at the limit", async () => {
       const run = await submitRun(server.redis, tempDir());
       await reachLimit();
-      const consumer = startTestConsumer(server.redis);
-      await sleep(300);
+      const { lines, log } = keepLog();
+      const outages = createOutages({ storageTimeoutMs: 0, log });
+      const consumer = startTestConsumer(server.redis, { outages });
+      while (!lines.some((line) => /waiting/.test(line))) await sleep(10);
       const before = await connections(server.redis);
       await sleep(2_200);
       assert.equal(await connections(server.redis), before);
@@ -159,7 +163,7 @@ describe("worker/redis-refusals", () => {
       gate.open();
       await partsOf(run, [0, 1]);
       await sleep(200);
-      await assertDrainsWithin(consumer, 200);
+      await consumer.drain(200);
       await raiseLimit();
       assert.deepEqual(await chunksOf(run), { wait: 3, active: 0 });
       const other = startTestConsumer(server.redis, { predict: gate.predict });
@@ -221,8 +225,7 @@ describe("worker/redis-refusals", () => {
       await assertSound(run, 12);
     });
 
-    it("is waited for where it begins while a run's queue is opened", async function () {
-      this.timeout(10_000);
+    it("is waited for where it begins while a run's queue is opened", async () => {
       const run = await submitRun(server.redis, tempDir());
       const consumer = startTestConsumer(server.redis, {
         wrapQueue: (queue) => {
@@ -235,8 +238,7 @@ describe("worker/redis-refusals", () => {
       await assertSound(run, 12);
     });
 
-    it("is waited for by a producer that begins in it", async function () {
-      this.timeout(10_000);
+    it("is waited for by a producer that begins in it", async () => {
       const storage = openStorage(tempDir());
       const { head } = await createRunHead(storage, { ...sampleIdentity, sources: ["/i"], chunkSize: 4 });
       const run = { head, storage, redis: server.redis };

@@ -58,6 +58,7 @@ describe("worker/run-finder", () => {
     const { reasons, log } = keepReasons();
     const consumer = startTestConsumer(server.redis, { log });
     await completed(await submitRun(server.redis, join(tempDir(), "good")));
+    while (reasons.length < 3) await sleep(10);
     await sleep(2_200);
     await consumer.drain(1_000);
     assert.equal(reasons.length, 3, String(reasons));
@@ -119,6 +120,7 @@ describe("worker/run-finder", () => {
     await mkdir(join(tempDir(), "bad/summary.json"));
     const { reasons, log } = keepReasons();
     const consumer = startTestConsumer(server.redis, { log });
+    while (reasons.length < 1) await sleep(10);
     await sleep(2_200);
     await completed(await submitRun(server.redis, join(tempDir(), "good")));
     await consumer.drain(1_000);

@@ -14,7 +14,7 @@ import {
 import { useTempDir } from "../support/temp-dir.js";
 
 describe("worker/slow-hosts", function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   const tempDir = useTempDir();
   let server: TestRedis;
   before(async () => {
@@ -59,6 +59,7 @@ describe("worker/slow-hosts", function () {
     const source = numberedSource(120, (i) => `http://live/${i}`);
     const run = await submitRun(server.redis, tempDir(), { chunkSize: 40, source });
     const consumer = startTestConsumer(server.redis, { fetcher: { fetch }, predict, chunksInFlight: 1 });
+    while (fetched < 40) await sleep(5);
     await sleep(1_000);
     assert.equal(fetched, 40);
     isBusy = false;

@@ -1,5 +1,6 @@
 import { extname } from "node:path";
 import picomatch from "picomatch";
+import { escapeParentheses } from "./parentheses.js";
 import type { Selection, Source } from "./source.js";
 import { openTree } from "./tree.js";
 
@@ -11,12 +12,19 @@ const imageExtensions = new Set(
 
 /** A directory as a source: the files below it that are selected. `root` is an absolute path. */
 export function openDirectory(root: string, selection: Selection): Source {
-  return openTree(root, { reasonToLeave: compileSelection(selection), mayHold: () => true });
+  return openTree(root, { reasonToLeave: compileSelection(selection), mayHold: compileEntry(selection) });
+}
+
+const compile = (glob: string) => picomatch(escapeParentheses(glob), { dot: true, basename: !glob.includes("/") });
+
+/** Whether a directory is entered: not where a glob as `lost+found/**` excludes whatever it holds. */
+export function compileEntry({ exclude }: Pick<Selection, "exclude">): (path: string) => boolean {
+  const excluded = exclude.filter((glob) => glob.endsWith("/**") && !glob.startsWith("!")).map(compile);
+  return (path) => !excluded.some((matches) => matches(path));
 }
 
 /** Compiled once: why the file at a path below the root is not an item, or null. Globs without a slash match the name. */
 export function compileSelection({ include, exclude, allFiles }: Selection): (path: string) => string | null {
-  const compile = (glob: string) => picomatch(glob, { dot: true, basename: !glob.includes("/") });
   const included = include.map(compile);
   const excluded = exclude.map(compile);
   return (path) => {

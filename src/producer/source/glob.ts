@@ -5,18 +5,22 @@
  */
 import { resolve } from "node:path";
 import picomatch from "picomatch";
-import { compileSelection } from "./directory.js";
+import { compileEntry, compileSelection } from "./directory.js";
+import { escapeParentheses } from "./parentheses.js";
 import type { Selection, Source } from "./source.js";
 import { openTree, type TreeFilter } from "./tree.js";
 
 /** Whether `text` holds wildcards. What exists under that very name is no glob; the caller looks first. */
 export function isGlob(text: string): boolean {
-  return picomatch.scan(text).isGlob === true;
+  return picomatch.scan(escapeParentheses(text)).isGlob === true;
 }
 
 /** Takes a pattern apart: the directory that all its matches lie in, absolute, and the pattern below that. */
 export function splitGlob(pattern: string, cwd: string): { root: string; glob: string } {
-  const { base, glob } = picomatch.scan(pattern, { unescape: true });
+  const escaped = escapeParentheses(pattern);
+  const { base } = picomatch.scan(escaped, { unescape: true });
+  // With that option its backslashes would be gone too.
+  const { glob } = picomatch.scan(escaped);
   return { root: resolve(cwd, base), glob };
 }
 
@@ -28,9 +32,11 @@ export function openGlob(root: string, glob: string, selection: Selection): Sour
 function compileGlob(glob: string, { include, exclude }: Selection): TreeFilter {
   const matches = picomatch(glob);
   const reasonToLeave = compileSelection({ include, exclude, allFiles: true });
+  const mayMatch = compileDirectories(glob);
+  const isEntered = compileEntry({ exclude });
   return {
     reasonToLeave: (path) => (matches(path) ? reasonToLeave(path) : "not matched by the glob"),
-    mayHold: compileDirectories(glob),
+    mayHold: (path) => mayMatch(path) && isEntered(path),
   };
 }
 

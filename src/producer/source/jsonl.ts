@@ -65,6 +65,9 @@ function rowOf(line: Line, columns: TableColumns): TableRow {
   }
 }
 
+/** More than 15 digits, or an exponent. */
+const mayBeInexact = /[\d.]{16}|\d[eE]/;
+
 type Parsed = ReadonlyMap<string, unknown> | { readonly problem: string };
 
 function parseLine({ bytes }: Line): Parsed {
@@ -74,18 +77,26 @@ function parseLine({ bytes }: Line): Parsed {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value !== "object" || value === null || Array.isArray(value)) return { problem: "it is no JSON object" };
-    return new Map(Object.entries(/\d{16}/.test(text) ? JSON.parse(quoteLargeIntegers(text)) : value));
+    return new Map(Object.entries(mayBeInexact.test(text) ? JSON.parse(quoteInexactNumbers(text)) : value));
   } catch {
     // The parser's own words would quote the line, and differ between versions of Node.
     return { problem: "it is not JSON" };
   }
 }
 
-/** As text, since a number would lose digits: 64-bit ids are often written so. `text` is valid JSON. */
-function quoteLargeIntegers(text: string): string {
+/** As text where a number would lose digits, or be none: 64-bit ids are often written so. `text` is valid JSON. */
+function quoteInexactNumbers(text: string): string {
   return text.replaceAll(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g, (token) =>
-    /^-?\d{16,}$/.test(token) ? `"${token}"` : token,
+    token.startsWith('"') || isExact(token) ? token : `"${token}"`,
   );
+}
+
+/** Whether a double keeps `number`; up to 15 digits it does (IEEE 754, DBL_DIG), unless it is too large or too small. */
+function isExact(number: string): boolean {
+  const value = Number(number);
+  const digits = number.replace(/e.*/i, "").replaceAll(/[-.]/g, "").replace(/^0+/, "");
+  if (digits.length > 15) return String(value) === number;
+  return Number.isFinite(value) && (value !== 0 || digits === "");
 }
 
 function cellOf(value: unknown): Cell {

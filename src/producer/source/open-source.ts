@@ -9,8 +9,8 @@ import { isHttpUri } from "../../shared/http-uri.js";
 import type { InputFormat } from "../../shared/input-formats.js";
 import type { S3ClientSettings } from "../../shared/s3/client.js";
 import { isS3Uri, uriOfObject } from "../../shared/s3-uri.js";
+import { sumCounts } from "../counts.js";
 import { beforeBraceRange, expandBraceRanges, hasBraceRange } from "./brace-range.js";
-import { sumCounts } from "./counts.js";
 import { openCsv } from "./csv.js";
 import { openDirectory } from "./directory.js";
 import { fileKindOf } from "./file-kind.js";
@@ -32,6 +32,8 @@ export const stdinName = "-";
 
 export interface SourcePlace {
   readonly cwd: string;
+  /** Ends the drawing of a sample, with its reason. */
+  readonly signal?: AbortSignal;
   /** Absent where the command does not read it. */
   readonly stdin?: StandardInput;
   /** The same. */
@@ -56,7 +58,7 @@ export async function openSources(
   const names = args.map((arg) => nameOf(arg, place.cwd));
   const all = concatSources(sources);
   const { sample, sampleSeed } = options;
-  return { source: sample === null ? all : openSample(all, { size: sample, seed: sampleSeed }), names };
+  return { source: sample === null ? all : openSample(all, { size: sample, seed: sampleSeed }, place.signal), names };
 }
 
 /** How a source stands in a run's identity. */

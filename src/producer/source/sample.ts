@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { LabelmillError } from "../../shared/errors.js";
-import { type Counts, sumCounts } from "./counts.js";
+import { type Counts, sumCounts } from "../counts.js";
 import type { Source, SourceItem } from "./source.js";
 
 export interface SampleSize {
@@ -13,14 +13,14 @@ export interface SampleSize {
   readonly seed: number;
 }
 
-/** The resume token is "items given, digest of the sample". */
-export function openSample(source: Source, sample: SampleSize): Source {
+/** The resume token is "items given, digest of the sample". Drawing ends with the signal's reason where that aborts. */
+export function openSample(source: Source, sample: SampleSize, signal?: AbortSignal): Source {
   let drawing: Promise<Drawn> | null = null;
   let leftOut: Counts = {};
   return {
     ...source,
     async *items(after) {
-      drawing ??= draw(source, sample);
+      drawing ??= draw(source, sample, signal);
       const { items, digest, leftOut: left } = await drawing;
       // Drawing goes over all entries before the first item, so a pass that goes on has none of its own.
       if (after === null) leftOut = sumCounts([leftOut, left]);
@@ -47,11 +47,12 @@ interface Drawn {
   readonly leftOut: Counts;
 }
 
-async function draw(source: Source, { size, seed }: SampleSize): Promise<Drawn> {
+async function draw(source: Source, { size, seed }: SampleSize, signal: AbortSignal | undefined): Promise<Drawn> {
   const random = createRandom(seed);
   const reservoir: { item: SourceItem; index: number }[] = [];
   let index = 0;
   for await (const item of source.items(null)) {
+    signal?.throwIfAborted();
     const place = index < size ? index : Math.floor(random() * (index + 1));
     if (place < size) reservoir[place] = { item, index };
     index += 1;

@@ -1,6 +1,6 @@
 import type { Failure } from "../../shared/errors.js";
 import type { InputFormat } from "../../shared/input-formats.js";
-import type { Counts } from "./counts.js";
+import type { Counts } from "../counts.js";
 
 /** One item as its source gives it; it gets its index when it is pinned. */
 export interface SourceItem {

@@ -4,7 +4,7 @@
  */
 import { addAbortSignal, type Readable } from "node:stream";
 import { LabelmillError } from "../../shared/errors.js";
-import { type Counts, sumCounts } from "./counts.js";
+import { type Counts, sumCounts } from "../counts.js";
 import type { Source, SourceItem } from "./source.js";
 
 /** Standard input, for a command that may read it. */

@@ -5,10 +5,10 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { fileUriOfPath, pathOfUri } from "../../shared/file-uri.js";
-import { sumCounts } from "./counts.js";
+import { sumCounts } from "../counts.js";
 import { openGlob } from "./glob.js";
 import type { Selection, Source, SourceItem } from "./source.js";
-import { createShardReader, type Shard } from "./tar.js";
+import { createShardReader, endToken, type Shard } from "./tar.js";
 import type { TarInput } from "./tar-entries.js";
 
 /** A sample of WebDataset has small members behind its image; the headers of those and of the next image fit into it. */
@@ -40,7 +40,12 @@ export function openTarGlob(root: string, glob: string, selection: Selection): S
   const files = openGlob(root, glob, { include: [], exclude: [], allFiles: true });
   const reader = createShardReader(selection);
 
-  async function* itemsOf(file: Pick<SourceItem, "uri" | "token">, after: string | null): AsyncGenerator<SourceItem> {
+  async function* itemsOf(
+    file: Pick<SourceItem, "uri" | "token" | "failure">,
+    after: string | null,
+  ): AsyncGenerator<SourceItem> {
+    // A directory that may not be read is a row.
+    if (file.failure !== undefined) return yield { ...file, token: `${endToken},${file.token},${file.uri}` };
     const path = pathOfUri(file.uri) ?? Buffer.from(file.uri);
     for await (const item of reader.items(fileShard(path, file.uri), after))
       yield { ...item, token: `${item.token},${file.token},${file.uri}` };

@@ -6,7 +6,7 @@
 import { isUtf8 } from "node:buffer";
 import { failure, LabelmillError, messageOf } from "../../shared/errors.js";
 import { encodeMemberName, uriOfTarMember } from "../../shared/tar-uri.js";
-import type { Counts } from "./counts.js";
+import type { Counts } from "../counts.js";
 import { compileSelection } from "./directory.js";
 import type { Selection, Source, SourceItem } from "./source.js";
 import { readTarEntries, type TarEntry, type TarInput } from "./tar-entries.js";
@@ -34,7 +34,7 @@ export interface ShardReader {
 }
 
 /** Behind the last thing that can be read. */
-const endToken = "end";
+export const endToken = "end";
 
 /** What archives are packed in, so that no member can be read without all before it, and how to unpack them. */
 const signatures: readonly (readonly [string, readonly number[]])[] = [

@@ -6,11 +6,12 @@
  */
 import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
-import { LabelmillError, messageOf } from "../../shared/errors.js";
+import { failure, LabelmillError, messageOf, systemCode } from "../../shared/errors.js";
 import { uriOfPath } from "../../shared/file-uri.js";
 import type { Source, SourceItem } from "./source.js";
 
 const slash = Buffer.from("/");
+const noName = Buffer.alloc(0);
 
 /** What of a tree is wanted. Paths are below the root, as text. */
 export interface TreeFilter {
@@ -26,8 +27,20 @@ export function openTree(root: string, { reasonToLeave, mayHold }: TreeFilter): 
   const rootPath = Buffer.from(root);
 
   async function* walk(below: Buffer[], after: Buffer[] | null): AsyncGenerator<SourceItem> {
-    for (const entry of await readEntries(joinPath([rootPath, ...below]))) {
-      const order = after === null ? 1 : Buffer.compare(entry.name, after[0] ?? Buffer.alloc(0));
+    const dir = joinPath([rootPath, ...below]);
+    const entries = await readEntries(dir);
+    if (entries !== null) yield* itemsAmong(entries, below, after);
+    // Its token ends in a slash, so that it is not given again, and is entered where it can be read by then.
+    else if (after?.[0]?.equals(noName) !== true) yield deniedItem(dir, joinPath([...below, noName]));
+  }
+
+  async function* itemsAmong(
+    entries: readonly Dirent<Buffer>[],
+    below: Buffer[],
+    after: Buffer[] | null,
+  ): AsyncGenerator<SourceItem> {
+    for (const entry of entries) {
+      const order = after === null ? 1 : Buffer.compare(entry.name, after[0] ?? noName);
       if (order < 0) continue;
       const path = [...below, entry.name];
       if (entry.isDirectory()) yield* enter(path, order === 0 ? after : null);
@@ -47,6 +60,18 @@ export function openTree(root: string, { reasonToLeave, mayHold }: TreeFilter): 
     else leftOut[reason] = (leftOut[reason] ?? 0) + 1;
   }
 
+  /** Null where this user may not read a directory below the root: it is a row, and the others are read. */
+  async function readEntries(dir: Buffer): Promise<Dirent<Buffer>[] | null> {
+    try {
+      const entries = await readdir(dir, { withFileTypes: true, encoding: "buffer" });
+      return entries.sort((a, b) => Buffer.compare(a.name, b.name));
+    } catch (error) {
+      if (["EACCES", "EPERM"].includes(systemCode(error) ?? "") && !dir.equals(rootPath)) return null;
+      const details = { path: uriOfPath(dir), reason: messageOf(error) };
+      throw new LabelmillError("RUN_SOURCE_UNREADABLE", details, { cause: error });
+    }
+  }
+
   return {
     items: (after) => walk([], after === null ? null : splitPath(Buffer.from(after, "base64"))),
     leftOut: () => leftOut,
@@ -54,17 +79,9 @@ export function openTree(root: string, { reasonToLeave, mayHold }: TreeFilter): 
   };
 }
 
-async function readEntries(dir: Buffer): Promise<Dirent<Buffer>[]> {
-  try {
-    const entries = await readdir(dir, { withFileTypes: true, encoding: "buffer" });
-    return entries.sort((a, b) => Buffer.compare(a.name, b.name));
-  } catch (error) {
-    throw new LabelmillError(
-      "RUN_SOURCE_UNREADABLE",
-      { path: uriOfPath(dir), reason: messageOf(error) },
-      { cause: error },
-    );
-  }
+function deniedItem(dir: Buffer, token: Buffer): SourceItem {
+  const uri = uriOfPath(dir);
+  return { uri, token: token.toString("base64"), failure: failure("FETCH_DENIED", { uri }) };
 }
 
 async function reasonOfLink(entry: Dirent<Buffer>, path: Buffer): Promise<string | null> {

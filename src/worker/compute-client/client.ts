@@ -51,22 +51,24 @@ export interface ComputeClientOptions {
 
 /** In milliseconds. */
 export interface ClientTiming {
-  /** Until a child must be ready; loading 100 MB from a cold network disk takes long. */
+  /** Until a child must be ready: the first image takes 110 s on a software GPU and two idle cores. */
   readonly startTimeoutMs: number;
   /** Silence that is allowed beyond one decode's time: a model call on a slow machine. */
   readonly silenceMarginMs: number;
-  /** And for each image of a batch, since a batch answers as a whole: wasm took 0.5 s an image on a busy core. */
+  /** And at least for each image of a batch, since a batch answers as a whole: wasm took 0.5 s an image on a busy core. */
   readonly imageMarginMs: number;
   /** Rest after a child that ended without any work; doubles. */
   readonly backoffMs: number;
 }
 
 const defaultTiming: ClientTiming = {
-  startTimeoutMs: 120_000,
+  startTimeoutMs: 600_000,
   silenceMarginMs: 30_000,
   imageMarginMs: 1_000,
   backoffMs: 250,
 };
+/** A batch may take so many times what its images took one by one at the start: a machine gets busier. */
+const slowdown = 5;
 /** Children that may end in a row without one answer from any. */
 const maxIdleEnds = 3;
 
@@ -213,9 +215,7 @@ class SupervisedClient implements ComputeClient {
       return;
     }
     this.#deadline?.cancel();
-    const { silenceMarginMs, imageMarginMs } = this.#timing;
-    const silenceMs = this.#settings.itemTimeoutMs + silenceMarginMs + report.batchSize * imageMarginMs;
-    this.#deadline = startDeadline(silenceMs, () => this.#kill("silent"));
+    this.#deadline = startDeadline(this.#silenceMs(report), () => this.#kill("silent"));
     this.#state = "working";
     if (this.#report === null) {
       this.#report = report;
@@ -223,6 +223,12 @@ class SupervisedClient implements ComputeClient {
       this.#onFirst(null);
     }
     this.#dispatch();
+  }
+
+  /** How long a working child may say nothing. */
+  #silenceMs({ batchSize, imageMs }: EngineReport): number {
+    const { silenceMarginMs, imageMarginMs } = this.#timing;
+    return this.#settings.itemTimeoutMs + silenceMarginMs + batchSize * Math.max(imageMarginMs, slowdown * imageMs);
   }
 
   #kill(verdict: Verdict): void {

@@ -3,7 +3,8 @@
  * blocks its thread (1.46 s for a batch of 32 in onnxruntime-node), and decoding has to go on meanwhile.
  */
 import { Worker } from "node:worker_threads";
-import { errorFromAfar, LabelmillError, type RunErrorCode } from "../../shared/errors.js";
+import { errorFromAfar, LabelmillError, messageOf, type RunErrorCode } from "../../shared/errors.js";
+import { hearThread, type ThreadWords } from "../hear-thread.js";
 import type { TopK } from "../model/top-k.js";
 import type { Outcome } from "../outcome.js";
 import type { LoweredLimit } from "./fit-batches.js";
@@ -60,13 +61,14 @@ export interface EngineThread {
 /** Starts the thread and waits until it has run the model once; rejects with the LabelmillError that says why it cannot. */
 export async function startEngineThread(settings: EngineThreadSettings): Promise<EngineThread> {
   const worker = new Worker(new URL("./engine-thread.js", import.meta.url), { workerData: settings });
-  const first = await nextMessage(worker);
+  const thread = hearThread<FromEngineThread>(worker);
+  const first = await nextMessage(thread);
   if (first.type !== "ready") throw engineFailed(`expected the engine to report ready, got ${first.type}`);
   return {
     report: first.report,
     async infer(input) {
       worker.postMessage(input, [input.pixels]);
-      const message = await nextMessage(worker);
+      const message = await nextMessage(thread);
       if (message.type !== "output") throw engineFailed(`expected the engine's output, got ${message.type}`);
       return message.output;
     },
@@ -78,24 +80,10 @@ function engineFailed(reason: string): LabelmillError {
 }
 
 /** The thread's next word, with its death and its fatal message as rejections. */
-function nextMessage(worker: Worker): Promise<FromEngineThread> {
-  return new Promise((resolve, reject) => {
-    const onMessage = (message: FromEngineThread): void => {
-      stop();
-      if (message.type === "fatal") reject(errorFromAfar(message.code, message.message));
-      else resolve(message);
-    };
-    const onError = (error: Error): void => {
-      stop();
-      reject(engineFailed(error.message));
-    };
-    const onExit = (code: number): void => {
-      stop();
-      reject(engineFailed(`the engine thread ended with code ${code}`));
-    };
-    const stop = (): void => {
-      worker.off("message", onMessage).off("error", onError).off("exit", onExit);
-    };
-    worker.on("message", onMessage).on("error", onError).on("exit", onExit);
+async function nextMessage(thread: ThreadWords<FromEngineThread>): Promise<FromEngineThread> {
+  const message = await thread.next().catch((error: unknown) => {
+    throw engineFailed(messageOf(error));
   });
+  if (message.type === "fatal") throw errorFromAfar(message.code, message.message);
+  return message;
 }

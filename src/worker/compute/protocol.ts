@@ -81,6 +81,8 @@ export interface EngineReport {
   readonly embeddingWidth: number;
   /** Until it had run once. */
   readonly loadMs: number;
+  /** Of one image alone, in milliseconds, as measured at the start. */
+  readonly imageMs: number;
   /** Most images in one model call. */
   readonly batchSize: number;
   /** What was asked for, or what was measured. */

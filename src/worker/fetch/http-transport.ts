@@ -73,21 +73,18 @@ export function openHttpTransport(options: TransportOptions): HttpTransport {
   const settings = { dispatcher, maxItemBytes, respectRobotsTag, admitLarge, ...deadlines };
   const gates = createHostGates(policy);
   const deadHosts = createDeadHosts(options.deadHosts ?? deadHostSettings(policy));
-  const askNow = createAskNow({ client, settings, deadHosts });
+  const askNow = createAskNow({ client, settings, gates, deadHosts });
   return {
     refusalOfHost,
     // The gate first: whoever waits there holds no slot.
     async ask(target, asking) {
-      const host = plainHost(target.hostname);
-      const leave = await gates.enter(host, asking.signal).catch((error: unknown) => {
+      const leave = await gates.enter(plainHost(target.hostname), asking.signal).catch((error: unknown) => {
         if (error instanceof HostBusy) return error;
         throw error;
       });
       if (leave instanceof HostBusy) return turnedAway(leave, asking.shown);
       try {
-        const reply = await askNow(target, asking);
-        if (reply.kind === "busy") heed(reply, host, gates);
-        return reply;
+        return await askNow(target, asking);
       } finally {
         leave();
       }
@@ -99,11 +96,12 @@ export function openHttpTransport(options: TransportOptions): HttpTransport {
 interface AskContext {
   readonly client: HttpClient;
   readonly settings: RequestSettings;
+  readonly gates: HostGates;
   readonly deadHosts: DeadHosts;
 }
 
 /** One request, for whoever has its host's turn, when the process's slot has come. */
-function createAskNow({ client, settings, deadHosts }: AskContext): HttpTransport["ask"] {
+function createAskNow({ client, settings, gates, deadHosts }: AskContext): HttpTransport["ask"] {
   let active = 0;
   return async (target, { signal, admit, shown }) => {
     // Not before: the host may have been given up while its turn was waited for.
@@ -119,6 +117,7 @@ function createAskNow({ client, settings, deadHosts }: AskContext): HttpTranspor
       if (reply.kind === "failed" && reply.isUnanswered)
         deadHosts.failed(target.origin, reply.failure.code, performance.now());
       else deadHosts.answered(target.origin);
+      if (reply.kind === "busy") heed(reply, plainHost(target.hostname), gates);
       return reply;
     } finally {
       active -= 1;

@@ -22,12 +22,14 @@ export interface Certificate {
     readonly system: string;
   };
   readonly images: number;
-  /** sha256, in hex, over the images' bytes in their order. */
+  /** sha256, in hex, over the bytes of all that could be read, in their order. */
   readonly imagesSha256: string;
+  /** Those that were not compared: first what cannot be read, then what cannot be decoded. */
+  readonly skipped: readonly { readonly uri: string; readonly reason: string }[];
   readonly engineThreads: number;
   readonly limits: typeof agreementLimits;
-  /** Whether every engine is within the limits. */
-  readonly agree: boolean;
+  /** Whether every engine is within the limits; null where there is one engine alone. */
+  readonly agree: boolean | null;
   /** The first one is what the others are compared with. */
   readonly engines: readonly {
     readonly engine: string;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openDirectory } from "../../../src/producer/source/directory.js";
 import type { Selection } from "../../../src/producer/source/source.js";
@@ -69,6 +69,43 @@ describe("producer/source/directory", () => {
     await symlink(join(tempDir(), "nowhere"), join(tempDir(), "broken.jpg"));
     await symlink(tempDir(), join(tempDir(), "loop.jpg"));
     assert.deepEqual(await namesOf(images), ["broken.jpg", "link.jpg", "real/a.jpg"]);
+  });
+
+  it("gives a directory that may not be read as an item that fails, and goes on behind it", async () => {
+    await write("a.jpg", "b/lost/1.jpg", "b/lost.jpg", "c.jpg");
+    const lost = join(tempDir(), "b/lost");
+    const isRoot = process.geteuid?.() === 0;
+    // A superuser may read everything.
+    await chmod(tempDir(), 0o755);
+    await chmod(lost, 0o000);
+    if (isRoot) process.seteuid?.("nobody");
+    try {
+      const given = (await collect(openDirectory(tempDir(), all).items(null))).map(({ token, ...item }) => item);
+      assert.deepEqual(
+        given.map(({ uri, failure }) => [uri.replace(`${tempDir()}/`, ""), failure?.code]),
+        [
+          ["a.jpg", undefined],
+          ["b/lost", "FETCH_DENIED"],
+          ["b/lost.jpg", undefined],
+          ["c.jpg", undefined],
+        ],
+      );
+      const items = await collect(openDirectory(tempDir(), all).items(null));
+      for (const [i, { token }] of items.entries())
+        assert.deepEqual(await collect(openDirectory(tempDir(), all).items(token)), items.slice(i + 1));
+      const before = Buffer.from("b/lost/0.jpg").toString("base64");
+      assert.deepEqual(await namesOf(all, before), ["b/lost", "b/lost.jpg", "c.jpg"]);
+      assert.deepEqual(await namesOf({ ...all, exclude: ["b/lost/**"] }), ["a.jpg", "b/lost.jpg", "c.jpg"]);
+    } finally {
+      if (isRoot) process.seteuid?.(0);
+      await chmod(lost, 0o755);
+    }
+  });
+
+  it("enters directories of which an exclude glob takes some files alone", async () => {
+    await write("x.jpg/a.png", "y/b/c.png", "z/d.png", "k/e.png");
+    const given = await namesOf({ ...all, exclude: ["*.jpg", "y/*", "z/**"] });
+    assert.deepEqual(given, ["k/e.png", "x.jpg/a.png", "y/b/c.png"]);
   });
 
   it("names a directory that cannot be read", async () => {

@@ -62,10 +62,26 @@ describe("producer/source/glob", () => {
 
   it("applies exclude and include below its fixed part, and counts what it left", async () => {
     await write("p/a.jpg", "p/x/b.jpg", "p/x/c.png");
-    const source = sourceOf("p/**/*.jpg", { ...everything, exclude: ["x/**"] });
+    const source = sourceOf("p/**/*.jpg", { ...everything, exclude: ["b.*"] });
     assert.equal((await collect(source.items(null))).length, 1);
     assert.deepEqual(source.leftOut(), { excluded: 1, "not matched by the glob": 1 });
+    const pruned = sourceOf("p/**/*.jpg", { ...everything, exclude: ["x/**"] });
+    assert.equal((await collect(pruned.items(null))).length, 1);
+    assert.deepEqual(pruned.leftOut(), {});
     assert.deepEqual(await namesOf("p/**", { ...everything, include: ["*.png"] }), ["p/x/c.png"]);
+  });
+
+  it("takes parentheses literally, as shells do, unless they are behind ? * + @ or !", async () => {
+    await write("p/photos (1)/a.jpg", "p/x/photos (1)/b(2).jpg", "p/x/*.png");
+    assert.deepEqual(await namesOf("p/photos (1)/*.jpg"), ["p/photos (1)/a.jpg"]);
+    assert.deepEqual(await namesOf("p/*/photos (1)/*(2).jpg"), []);
+    assert.deepEqual(await namesOf("p/*/photos (1)/*[)].jpg"), ["p/x/photos (1)/b(2).jpg"]);
+    assert.deepEqual(await namesOf("p/*/photos (1)/?(2).jpg"), []);
+    assert.deepEqual(await namesOf("p/**/@(a|b(2)).jpg"), ["p/photos (1)/a.jpg", "p/x/photos (1)/b(2).jpg"]);
+    assert.deepEqual(await namesOf("p/?/\\*.png"), ["p/x/*.png"]);
+    assert.deepEqual(await namesOf("p/**", { ...everything, exclude: ["photos (1)/**", "*.png"] }), [
+      "p/x/photos (1)/b(2).jpg",
+    ]);
   });
 
   it("takes links to files, and does not follow links to directories", async () => {

@@ -30,6 +30,16 @@ describe("producer/source/jsonl", () => {
     assert.deepEqual(item?.extra, { a: "0.1234567890123456", b: '["-98765432109876543210"]' });
   });
 
+  it("keeps numbers that a double would change as they are written", async () => {
+    const written = ["0.12345678901234567890", "1234567890123456.78901", "9007199254740993.0", "1e400", "-1e-400"];
+    for (const number of written) {
+      const [item] = await itemsOf(`{"uri":"/x","id":${number},"a":[${number}],"b":null}`, withAll);
+      assert.deepEqual([item?.id, item?.extra], [number, { a: `["${number}"]` }]);
+    }
+    const [item] = await itemsOf('{"uri":"/x","id":0.0,"a":[1.5e3,-0.25,0e9],"b":"1e400"}', withAll);
+    assert.deepEqual([item?.id, item?.extra], ["0", { a: "[1500,-0.25,0]", b: "1e400" }]);
+  });
+
   it("fails lines that are no item, with their line, and loses none behind them", async () => {
     const lines = [
       '{"uri":"/ok"}',

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { openSample } from "../../../src/producer/source/sample.js";
+import type { Source } from "../../../src/producer/source/source.js";
 import { numberedSource } from "../../support/run-harness.js";
 import { collect } from "../../support/temp-dir.js";
 
@@ -37,6 +38,25 @@ describe("producer/source/sample", () => {
       const again = openSample(numberedSource(100), { size: 10, seed: 3 });
       assert.deepEqual(await collect(again.items(token)), items.slice(i + 1));
     }
+  });
+
+  it("stops drawing where the command is interrupted", async () => {
+    const controller = new AbortController();
+    let given = 0;
+    const source: Source = {
+      ...numberedSource(100),
+      async *items(after) {
+        for await (const item of numberedSource(100).items(after)) {
+          if (++given === 50) controller.abort(new Error("interrupted"));
+          yield item;
+        }
+      },
+    };
+    await assert.rejects(
+      collect(openSample(source, { size: 10, seed: 3 }, controller.signal).items(null)),
+      /interrupted/,
+    );
+    assert.equal(given, 50);
   });
 
   it("does not go on where the source has changed", async () => {

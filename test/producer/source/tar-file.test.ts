@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { fileShard, openTarGlob } from "../../../src/producer/source/tar-file.js";
@@ -45,6 +45,30 @@ describe("producer/source/tar-file", () => {
     assert.deepEqual(source.roots, [tempDir()]);
     for (const [i, { token }] of items.entries())
       assert.deepEqual(await collect(source.items(token)), items.slice(i + 1));
+  });
+
+  it("gives a directory that may not be read as an item that fails, and goes on behind it", async () => {
+    const closed = join(tempDir(), "a");
+    await mkdir(closed);
+    await writeFile(join(tempDir(), "b.tar"), tarOf([{ name: "x.jpg", data: "1" }]));
+    const isRoot = process.geteuid?.() === 0;
+    // A superuser may read everything.
+    await chmod(tempDir(), 0o755);
+    await chmod(closed, 0o000);
+    if (isRoot) process.seteuid?.("nobody");
+    try {
+      const source = openTarGlob(tempDir(), "**/*.tar", selection);
+      const items = await collect(source.items(null));
+      assert.deepEqual(
+        items.map(({ id, failure }) => id ?? failure?.code),
+        ["FETCH_DENIED", "x"],
+      );
+      for (const [i, { token }] of items.entries())
+        assert.deepEqual(await collect(source.items(token)), items.slice(i + 1));
+    } finally {
+      if (isRoot) process.seteuid?.(0);
+      await chmod(closed, 0o755);
+    }
   });
 
   it("does not wait for the writer of a FIFO", async () => {

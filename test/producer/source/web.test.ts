@@ -11,6 +11,9 @@ const files: Readonly<Record<string, Buffer>> = {
   "https://h/list.txt": Buffer.from(
     "a.jpg\n/b.jpg\nhttps://o/c.jpg\n\n../d e.jpg\nfile:///etc/passwd\ntar+file:///x\n//o/e.jpg",
   ),
+  "https://h/foreign.txt": Buffer.from(
+    "fi\tle:/etc/passwd\ns3://b/k\nTAR+s3://b/s.tar#member=a&offset=512&length=1\n'https://u:hunter2@o/x'\n//u:hunter2@o/x",
+  ),
   "https://h/t.csv.gz?v=2": gzipSync("uri,n\nx/1.jpg,1\n,2\n"),
   "https://h/s.tar": shard,
   "https://h/s-07.tar": shard,
@@ -55,7 +58,7 @@ describe("producer/source/web", () => {
       assert.deepEqual(await collect(source.items(token)), items.slice(i + 1));
   });
 
-  it("reads lists and tables, whose entries are addresses too and open no local file", async () => {
+  it("reads lists and tables, whose entries are addresses too and open no local file, and no object of a bucket", async () => {
     assert.deepEqual(await urisOf("https://h/list.txt"), [
       "https://h/a.jpg",
       "https://h/b.jpg",
@@ -67,6 +70,12 @@ describe("producer/source/web", () => {
     ]);
     assert.deepEqual(await urisOf("https://h/t.csv.gz?v=2"), ["https://h/x/1.jpg", "ITEM_INVALID"]);
     assert.deepEqual((await openAll(["https://h/list.txt"])).source.roots, []);
+    const foreign = await collect((await openAll(["https://h/foreign.txt"])).source.items(null));
+    assert.deepEqual(
+      foreign.map(({ failure }) => failure?.code),
+      Array(5).fill("ITEM_INVALID"),
+    );
+    assert.ok(!JSON.stringify(foreign).includes("hunter2"));
     assert.equal(open, 0);
   });
 

@@ -21,15 +21,15 @@ const settings: ComputeSettings = {
   maxWaitMs: 10,
   decodeConcurrency: 2,
   engineThreads: 1,
-  itemTimeoutMs: 300,
+  itemTimeoutMs: 1_000,
   maxPixels: 1000,
   withLogits: false,
   driverEnv: {},
 };
-const timing: ClientTiming = { startTimeoutMs: 5_000, silenceMarginMs: 200, imageMarginMs: 0, backoffMs: 10 };
+const timing: ClientTiming = { startTimeoutMs: 30_000, silenceMarginMs: 500, imageMarginMs: 0, backoffMs: 10 };
 
 describe("worker/compute-client/client", function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   let client: ComputeClient | undefined;
   let log: string[];
 
@@ -143,6 +143,18 @@ describe("worker/compute-client/client", function () {
   it("kills a child that no longer says anything, and finds the image that silenced it", async () => {
     const opened = await open();
     assert.deepEqual(await codesOf(opened, "ohoo"), ["ok", "LIMIT_TIME", "ok", "ok"]);
+    assert.match(log.join("\n"), /no longer answered/);
+  });
+
+  it("lets a child be silent for as long as its engine is slow", async () => {
+    const opened = await open(["works slowly", "works"]);
+    assert.deepEqual(await codesOf(opened, "w"), ["ok"]);
+    assert.equal(opened.times().restarts, 0);
+  });
+
+  it("kills a child of a slow engine, too, that says nothing any more", async () => {
+    const opened = await open(["works slowly", "works"], {}, { batchSize: 1 });
+    assert.deepEqual(await codesOf(opened, "oh"), ["ok", "LIMIT_TIME"]);
     assert.match(log.join("\n"), /no longer answered/);
   });
 

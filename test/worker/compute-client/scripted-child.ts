@@ -1,10 +1,10 @@
 /**
  * Entry of a compute child that does what its images tell it: each is one letter. It speaks the real protocol and dies in
  * real ways, which real images cannot be made to cause. Its argument says how it starts: `works`, `works elsewhere`
- * (on a CPU that calls itself so), `works narrowly`, `dies`, `fatal`, or `never`.
+ * (on a CPU that calls itself so), `works narrowly`, `works slowly` (400 ms an image), `dies`, `fatal`, or `never`.
  *
  *     o  answers    f  answers with a failure    c  crashes    h  hangs    s  is reported as overdue    x  is fatal
- *     p  answers with its process id, as a class
+ *     p  answers with its process id, as a class    w  works for 1.5 s without a word, then answers
  *     b  answers with the batch size that it was told, as a class    l  answers, and has its memory's batch size lowered to 2
  */
 
@@ -45,6 +45,7 @@ function start({ batchSize: asked }: ComputeSettings): void {
         why: "a test",
         embeddingWidth: how === "works narrowly" ? 1 : 2,
         loadMs: 0,
+        imageMs: how === "works slowly" ? 400 : 0,
         batchSize: typeof asked === "number" ? asked : 3,
         whyBatchSize: "a test",
       },
@@ -64,6 +65,7 @@ function work(id: number, letter: string): void {
     answer(id, succeeded(prediction));
   }
   if (letter === "f") answer(id, failedWith(failure("DECODE_CORRUPT", { reason: "told to" })));
+  if (letter === "w") setTimeout(() => answer(id, succeeded(prediction)), 1_500);
   if (letter === "c") process.kill(process.pid, "SIGSEGV");
   if (letter === "s") send({ type: "overdue", id });
   if (letter === "x")

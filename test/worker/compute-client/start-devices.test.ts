@@ -31,6 +31,7 @@ describe("worker/compute-client/start-devices", function () {
       why: "it runs on the GPU",
       embeddingWidth: 2048,
       loadMs: 0,
+      imageMs: 1,
       batchSize: 8,
       whyBatchSize: "a test",
     };

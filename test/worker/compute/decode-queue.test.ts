@@ -70,6 +70,7 @@ describe("worker/compute/decode-queue", () => {
     push(1);
     push(2);
     open.get(2)?.(decoded);
+    while (overdue.length === 0) await sleep(10);
     await sleep(800);
     assert.deepEqual(overdue, [1]);
     open.get(1)?.(decoded);

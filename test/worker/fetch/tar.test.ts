@@ -58,6 +58,7 @@ describe("worker/fetch/tar", () => {
     await fails(localUri("root/gone.tar", { length: limit + 1 }), "FETCH_TOO_LARGE");
     await fails("tar+file:///s.tar", "FETCH_UNSUPPORTED", /expected tar\+SHARD#member/);
     await fails("tar+ftp://h/s.tar#member=a&offset=512&length=1", "FETCH_UNSUPPORTED");
+    await fails("tar+s3://b/s.tar#member=a&offset=512&length=1", "FETCH_UNSUPPORTED", /download the shard/);
   });
 
   it("fails where the shard has shrunk, or has something else at that place", async () => {

@@ -11,7 +11,7 @@ import type { EngineOutput } from "./engine.js";
 import { buildTfjsNetwork, type TfjsNetwork } from "./tfjs-network.js";
 import { guardWasmMemory } from "./wasm-memory.js";
 
-/** Images for a thread: `[n, size, size, 3]` uint8 RGB. */
+/** Images for a thread: `[n, size, size, 3]` uint8 RGB, in shared memory. */
 export interface WasmInput {
   readonly pixels: Uint8Array;
   readonly n: number;

@@ -3,8 +3,8 @@
  * threads holds the whole network in a memory of its own (360 MiB for ResNet-50) and takes an equal share of
  * every batch. This file loads no TensorFlow.js itself.
  */
-import { once } from "node:events";
 import { Worker } from "node:worker_threads";
+import { hearThread } from "../../hear-thread.js";
 import type { GraphParts } from "../graph-parts.js";
 import { layersOf } from "../spec.js";
 import type { FoldedWeights } from "../weights/tensor.js";
@@ -19,16 +19,16 @@ export interface WasmOptions {
 /** Opens the network in every thread. The caller closes the engine; it copies the weights and keeps no reference to them. */
 export async function openWasmEngine(parts: GraphParts, { threads }: WasmOptions): Promise<Engine> {
   const workerData = { ...parts, weights: shareWeights(parts.weights) };
-  const entry = new URL("./wasm-thread.js", import.meta.url);
-  const workers = Array.from({ length: Math.min(threads, usualCpuBatchSize) }, () => new Worker(entry, { workerData }));
+  const opened = Array.from({ length: Math.min(threads, usualCpuBatchSize) }, () => startThread(workerData));
   const close = async () => {
-    await Promise.all(workers.map((worker) => worker.terminate()));
+    await Promise.all(opened.map((thread) => thread.close()));
   };
   try {
-    const backends = await Promise.all(workers.map(readBackend));
+    const backends = await Promise.all(opened.map((thread) => thread.backend()));
     const { classes } = parts.spec;
     const { embeddingWidth } = layersOf(parts.spec);
-    const infer = (pixels: Uint8Array, n: number) => inferInShares(workers, pixels, n);
+    const share = createSharedCopy();
+    const infer = (pixels: Uint8Array, n: number) => inferInShares(opened, share(pixels), n);
     const name = [...new Set(backends)].join("+");
     return { name, embeddingWidth, classes, usualBatchSize: usualCpuBatchSize, infer, close };
   } catch (error) {
@@ -37,14 +37,41 @@ export async function openWasmEngine(parts: GraphParts, { threads }: WasmOptions
   }
 }
 
-async function inferInShares(workers: readonly Worker[], pixels: Uint8Array, n: number): Promise<EngineOutput> {
+/** One of the threads. */
+interface WasmThread {
+  /** To be asked first: what it runs on. */
+  backend(): Promise<string>;
+  infer(input: WasmInput): Promise<EngineOutput>;
+  close(): Promise<unknown>;
+}
+
+function startThread(workerData: GraphParts): WasmThread {
+  const worker = new Worker(new URL("./wasm-thread.js", import.meta.url), { workerData });
+  const words = hearThread<FromWasmThread>(worker);
+  const next = async <T extends FromWasmThread["type"]>(type: T) => {
+    const message = await words.next();
+    if (message.type === "failed") throw new Error(message.reason);
+    if (message.type !== type) throw new Error(`Expected a thread's ${type}, got ${message.type}`);
+    return message as Extract<FromWasmThread, { type: T }>;
+  };
+  return {
+    backend: async () => (await next("ready")).backend,
+    async infer(input) {
+      worker.postMessage(input);
+      return (await next("output")).output;
+    },
+    close: () => worker.terminate(),
+  };
+}
+
+async function inferInShares(threads: readonly WasmThread[], pixels: Uint8Array, n: number): Promise<EngineOutput> {
   const imageBytes = pixels.length / n;
-  const busy = workers.slice(0, n);
+  const busy = threads.slice(0, n);
   const starts = busy.map((_, share) => Math.round((share * n) / busy.length));
   const answers = await Promise.allSettled(
-    busy.map((worker, share) => {
+    busy.map((thread, share) => {
       const [from, to] = [starts[share] as number, starts[share + 1] ?? n];
-      return inferIn(worker, { pixels: pixels.slice(from * imageBytes, to * imageBytes), n: to - from });
+      return thread.infer({ pixels: pixels.subarray(from * imageBytes, to * imageBytes), n: to - from });
     }),
   );
   // Only now, when every thread has answered: what comes next from one is the answer to what it is asked next.
@@ -58,33 +85,17 @@ async function inferInShares(workers: readonly Worker[], pixels: Uint8Array, n: 
   };
 }
 
-async function inferIn(worker: Worker, input: WasmInput): Promise<EngineOutput> {
-  worker.postMessage(input, [input.pixels.buffer as ArrayBuffer]);
-  const message = await nextMessage(worker);
-  if (message.type !== "output") throw new Error(`Expected a thread's output, got ${message.type}`);
-  return message.output;
-}
-
-async function readBackend(worker: Worker): Promise<string> {
-  const message = await nextMessage(worker);
-  if (message.type !== "ready") throw new Error(`Expected a thread to be ready, got ${message.type}`);
-  return message.backend;
-}
-
-/** Rejects where the thread says that it failed, or ends. */
-async function nextMessage(worker: Worker): Promise<FromWasmThread> {
-  const heard = new AbortController();
-  const { signal } = heard;
-  const ended = once(worker, "exit", { signal }).then(([code]) => {
-    throw new Error(`a thread of the wasm engine ended with code ${code}`);
-  });
-  try {
-    const [message] = (await Promise.race([once(worker, "message", { signal }), ended])) as [FromWasmThread];
-    if (message.type === "failed") throw new Error(message.reason);
-    return message;
-  } finally {
-    heard.abort();
-  }
+/**
+ * Gives copies in memory that the threads see, the same each time: memory of its own for every batch, handed from thread to
+ * thread, is freed only when V8 collects, by steps of 32 MiB.
+ */
+function createSharedCopy(): (pixels: Uint8Array) => Uint8Array {
+  let memory = new Uint8Array(new SharedArrayBuffer(0));
+  return (pixels) => {
+    if (memory.length < pixels.length) memory = new Uint8Array(new SharedArrayBuffer(pixels.length));
+    memory.set(pixels);
+    return memory.subarray(0, pixels.length);
+  };
 }
 
 /** A copy in shared memory, so that the threads are not given one each. */
