@@ -9,7 +9,7 @@ import { envNameOf, optionNames, type ResolvedOptions, resolveOptions } from "..
 
 /** What `run` and `enqueue` take. */
 export const sourceHelp =
-  "directories, globs, lists (.txt), tables (.csv, .tsv, .jsonl, .parquet), texts also as .gz or .zst, s3://bucket/prefix, - for stdin";
+  "directories, globs, lists (.txt), tables (.csv, .tsv, .jsonl, .parquet), texts also as .gz or .zst, tar shards (.tar), s3://bucket/prefix, http(s) addresses of images, lists, tables and shards, - for stdin";
 
 const configNames = ["labelmill.config.json", "labelmill.config.yaml", "labelmill.config.yml"];
 

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { findPlaces } from "../library/places.js";
 import { LabelmillError } from "../shared/errors.js";
+import { parseUrl } from "../shared/http-uri.js";
 import { listKnownModels, resolveModel } from "../worker/model/known-models.js";
 import { readOnnxFile } from "../worker/model/onnx-file/stored.js";
 import { type OnnxSummary, summarizeOnnxFile } from "../worker/model/onnx-file/summary.js";
@@ -73,7 +74,7 @@ async function pullCommand(name: string, { force, from, ...flags }: Flags): Prom
 }
 
 function parseFrom(value: string, name: string): URL {
-  const url = URL.canParse(value) ? new URL(value) : null;
+  const url = parseUrl(value);
   if (findPublished(name) !== undefined && (url?.protocol === "https:" || url?.protocol === "http:")) return url;
   const expected = "an http(s) URL, for one of torchvision's models";
   throw new LabelmillError("OPTION_INVALID", { option: "from", expected, value, from: "flag" });

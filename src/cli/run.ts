@@ -11,6 +11,7 @@ Examples:
   labelmill run list.txt --out labels       one path, http(s) address or s3: uri a line
   labelmill run s3://photos/2026/           a bucket; --s3-endpoint for stores other than AWS
   labelmill run '2026/**/*.jpg' more.csv    any mix of sources; tables have the column --uri-column
+  labelmill run 'shards/train-{0000..0099}.tar'   the images of tar shards, as WebDataset writes them
   find . -name '*.png' | labelmill run - --out labels
   labelmill run photos --format jsonl --embedding none --json
 

@@ -13,7 +13,7 @@ import { findFinished } from "./finished.js";
 import { openCall, requireItemsOnce } from "./open-call.js";
 import { createPauseNotice, registerAsWished } from "./register.js";
 import { type RunRedis, requireRedis } from "./run-redis.js";
-import { readStoreAccess } from "./web-access.js";
+import { readWebAccess } from "./web-access.js";
 
 export interface EnqueueOptions extends CallOptions {
   /** Called after each pinned segment, with the totals so far. */
@@ -52,7 +52,8 @@ async function enqueueIn(
 ): Promise<EnqueueResult> {
   const { options, places } = context;
   const model = await describeModel(places.cacheDir, options.model, options.precision);
-  const submission = await openCall(context, sources, model, readStoreAccess(options, places));
+  const web = await readWebAccess(options, places);
+  const submission = await openCall(context, sources, { model, web });
   const { source, identity } = submission;
   const place = openStorage(submission.out);
   const finished = await findFinished(place, identity);

@@ -67,8 +67,9 @@ const repairEveryMs = 5_000;
 const settleWithinMs = 1_000;
 
 /**
- * Labels every item of `sources` (directories, globs, lists, tables, buckets, `-`) into one dataset, and waits for it. The
- * same call goes on where it was interrupted. Throws `LabelmillError`: OPTION_*, RUN_*, REDIS_*, STORAGE_*, MODEL_*, ENGINE_*.
+ * Labels every item of `sources` (directories, globs, lists, tables, tar shards, buckets, web addresses, `-`) into one dataset,
+ * and waits for it. The same call goes on where it was interrupted. Throws `LabelmillError`: OPTION_*, RUN_*, REDIS_*,
+ * STORAGE_*, MODEL_*, ENGINE_*.
  */
 export async function run(sources: string | readonly string[], given: RunOptions = {}): Promise<RunResult> {
   const { onProgress = () => {}, onStart = () => {}, ...call } = given;
@@ -88,7 +89,7 @@ async function runIn(
   const { options, places } = context;
   const web = await readWebAccess(options, places);
   const model = await describeModel(places.cacheDir, options.model, options.precision);
-  const submission = await openCall(context, sources, model, web);
+  const submission = await openCall(context, sources, { model, web });
   const place = openStorage(submission.out);
   const finished = await findFinished(place, submission.identity);
   if (finished !== null) return { summary: finished, wasComplete: true };

@@ -6,7 +6,7 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { LabelmillError, messageOf } from "../shared/errors.js";
-import { parseHttpUrl, plainOrigin, redactUri } from "../shared/http-uri.js";
+import { parseHttpUrl, parseUrl, plainOrigin, redactUri } from "../shared/http-uri.js";
 import type { ResolvedOptions } from "../shared/options.js";
 import type { ProxySettings } from "../shared/proxy-settings.js";
 import type { S3Access } from "../shared/s3/access.js";
@@ -50,7 +50,7 @@ function readProxy(env: Places["env"]): ProxySettings | null {
 
 function proxyUrl(name: string, value: string): string {
   const text = value === "" || /^[^:/?#]+:\/\//.test(value) ? value : `http://${value}`;
-  if (text === "" || (/^https?:/i.test(text) && URL.canParse(text))) return text;
+  if (text === "" || (/^https?:/i.test(text) && parseUrl(text) !== null)) return text;
   const expected = "the address of an http: or https: proxy";
   throw new LabelmillError("OPTION_INVALID", { option: name, expected, value: redactUri(text), from: "environment" });
 }

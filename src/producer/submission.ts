@@ -43,8 +43,8 @@ function requireOut(args: readonly string[], { out }: ResolvedOptions): void {
 }
 
 function defaultOut(identity: RunIdentity): string {
-  // The last part of the first source that is left without wildcards: `photos` of `photos/**/*.jpg`.
-  const plain = (part: string) => basename(part, extname(part)).replaceAll(/[*?[\]{}()!@+|\\]/g, "");
+  // The last part of the first source that is left without wildcards or query: `photos` of `photos/**/*.jpg`.
+  const plain = (part: string) => basename(part, extname(part)).replaceAll(/[*?[\]{}()!@+|\\:&=]/g, "");
   const parts = (identity.sources[0] ?? "").split("/").map(plain);
   const name = parts.findLast((part) => part !== "") ?? "root";
   return join("labelmill-out", `${name}-${identityHash(identity).slice(0, 8)}`);

@@ -32,7 +32,10 @@ export const errorTable = {
     "{uri} is not a regular file below an allowed directory: {reason}",
     "Directories, FIFOs, devices, sockets, and links that lead out of the allowed roots are not read. See `--allow-root`.",
   ),
-  ITEM_INVALID: item("Not a usable item: {reason}", "A line of the source names no path or uri that could be fetched."),
+  ITEM_INVALID: item(
+    "Not a usable item: {reason}",
+    "A line of the source names no path or uri that could be fetched, or a tar shard is damaged at that byte.",
+  ),
   ENGINE_OOM: item(
     "The engine's device has too little memory for this image alone: {reason}",
     "Larger batches were halved before, the image was tried again after rests, and an image known to be good did fit. All images have one size, so none is expected to differ; without memory for any, the worker ends with ENGINE_FAILED. Free memory on the device, or take another engine or a smaller model.",
@@ -57,11 +60,11 @@ export const errorTable = {
     "The source does not exist.",
   ),
   RUN_SOURCE_KIND: usage(
-    "Expected `{source}` to be a directory, a glob, a list (.txt), a table (.csv, .tsv, .jsonl, .parquet) or s3://BUCKET/PREFIX, got {found}",
+    "Expected `{source}` to be a directory, a glob, a list (.txt), a table (.csv, .tsv, .jsonl, .parquet), a tar shard (.tar), s3://BUCKET/PREFIX or a web address, got {found}",
     "The source exists, but no source adapter reads such a thing; `--input-format` says what a file with another name is.",
   ),
   RUN_SOURCE_CONTENT: usage(
-    "Expected {source} to be a list or table of UTF-8 text, but it holds {found}",
+    "Expected {source} to be {expected}, but it holds {found}",
     "The name says one thing and the content another, or the header of a table cannot be read.",
   ),
   RUN_SOURCE_COLUMNS: usage(
@@ -78,7 +81,7 @@ export const errorTable = {
   ),
   RUN_SOURCE_UNREADABLE: failed(
     "Could not read the source at {path}: {reason}",
-    "A directory or list cannot be read by this user, or a bucket cannot be listed.",
+    "A directory or list cannot be read by this user, a bucket cannot be listed, or a web server does not give it.",
   ),
   RUN_SOURCE_CHANGED: failed(
     "The source has changed since this run began to pin it: {reason}; start a new run with another --out",

@@ -21,7 +21,7 @@ export const fetchErrors = {
   ),
   FETCH_UNSUPPORTED: item(
     "Cannot fetch {uri}: {reason}",
-    "The scheme of the uri, or the content encoding of the answer, is not one that this version knows.",
+    "The scheme of the uri, or the content encoding of the answer, is not one that this version knows; or a server gives no part of a tar shard alone.",
   ),
   FETCH_STATUS: item(
     "{uri} was answered with status {status}{after}",
@@ -56,7 +56,11 @@ export const fetchErrors = {
   ),
   FETCH_TRUNCATED: item(
     "{uri} ended after {bytes} bytes: {reason}",
-    "The connection ended before the body was whole. Tried again first.",
+    "The connection ended before the body was whole, which is tried again first; or a tar shard is shorter than it was when it was listed.",
     true,
+  ),
+  FETCH_CHANGED: item(
+    "{uri} is not what was listed: {reason}",
+    "A tar shard has another member, or none, where this one was when its headers were read. Label the shard anew, with another `--out`.",
   ),
 } as const;

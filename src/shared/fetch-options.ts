@@ -4,6 +4,8 @@ import { z } from "zod";
 import { type CommandName, flagValue, integer, option, text, texts } from "./option-spec.js";
 
 const working: readonly CommandName[] = ["run", "work"];
+/** Also what lists and shards on web servers are read by. */
+const asking: readonly CommandName[] = ["run", "enqueue", "work"];
 const longestMs = 3_600_000;
 
 /** An address, or a network as `10.0.0.0/8`. */
@@ -26,11 +28,11 @@ const rate = z
   ])
   .pipe(z.number().min(0.001).max(100_000));
 
-const milliseconds = (flag: string, description: string, fallback: number) =>
+const milliseconds = (flag: string, description: string, fallback: number, commands = asking) =>
   option<number>({
     flag: `--${flag}-ms <ms>`,
     class: "policy",
-    commands: working,
+    commands,
     description,
     expected: `an integer from 100 to ${longestMs}`,
     schema: integer(100, longestMs),
@@ -41,7 +43,7 @@ export const fetchOptions = {
   allowHost: option<string[]>({
     flag: "--allow-host <host>",
     class: "policy",
-    commands: working,
+    commands: asking,
     description: "fetch from these web servers only, also when redirected (repeatable)",
     expected: "host names, *.names, addresses or networks",
     schema: hosts,
@@ -51,7 +53,7 @@ export const fetchOptions = {
   denyHost: option<string[]>({
     flag: "--deny-host <host>",
     class: "policy",
-    commands: working,
+    commands: asking,
     description: "never fetch from these web servers, whatever --allow-host says (repeatable)",
     expected: "host names, *.names, addresses or networks",
     schema: hosts,
@@ -60,7 +62,7 @@ export const fetchOptions = {
   allowPrivate: option<string[]>({
     flag: "--allow-private <network>",
     class: "policy",
-    commands: working,
+    commands: asking,
     description:
       "opens loopback, private and carrier-grade NAT addresses of this network, or of all: whoever writes the list can then read every web service that this machine reaches there; metadata services stay closed (repeatable)",
     expected: "addresses, networks as 10.0.0.0/8, or all",
@@ -89,7 +91,7 @@ export const fetchOptions = {
   fetchRetries: option<number>({
     flag: "--fetch-retries <n>",
     class: "policy",
-    commands: working,
+    commands: asking,
     description: "more tries for an item whose web server is busy, silent or breaks off",
     expected: "an integer from 0 to 20",
     schema: integer(0, 20),
@@ -102,11 +104,16 @@ export const fetchOptions = {
   ),
   headersTimeoutMs: milliseconds("headers-timeout", "longest wait for a web server's answer to begin", 30_000),
   idleTimeoutMs: milliseconds("idle-timeout", "longest pause in a web server's answer", 15_000),
-  fetchTimeoutMs: milliseconds("fetch-timeout", "longest request to a web server, all of its answer included", 120_000),
+  fetchTimeoutMs: milliseconds(
+    "fetch-timeout",
+    "longest request to a web server, all of its answer included",
+    120_000,
+    working,
+  ),
   header: option<string[]>({
     flag: "--header <host=source>",
     class: "policy",
-    commands: working,
+    commands: asking,
     description:
       "headers for one web server, over https unless HOST is http://HOST, and to its usual port unless it is HOST:PORT, as lines `Name: value` in a variable or a file: HOST=env:NAME, HOST=file:PATH (repeatable)",
     expected: "HOST=env:NAME or HOST=file:PATH",
@@ -125,7 +132,7 @@ export const fetchOptions = {
   contact: option<string | null>({
     flag: "--contact <text>",
     class: "policy",
-    commands: working,
+    commands: asking,
     description: "address or page that the user agent names, for servers' operators to complain to",
     expected: "printable ASCII without parentheses",
     schema: text.regex(/^[!-'*-~][ -'*-~]*$/).nullable(),

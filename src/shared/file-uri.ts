@@ -4,17 +4,23 @@
  */
 import { Buffer, isUtf8 } from "node:buffer";
 
-const unreserved = /[A-Za-z0-9._~/-]/;
+const reserved = /[^A-Za-z0-9._~/-]/g;
 
 /** The uri of the absolute path `path`, given as the bytes that the file system holds. */
 export function uriOfPath(path: Buffer): string {
-  if (isUtf8(path)) return path.toString("utf8");
-  let encoded = "";
-  for (const byte of path) {
-    const char = String.fromCharCode(byte);
-    encoded += unreserved.test(char) ? char : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
-  }
-  return `file://${encoded}`;
+  return isUtf8(path) ? path.toString("utf8") : fileUriOfPath(path);
+}
+
+/** The `file:` uri of the absolute path `path`, whatever its bytes are. */
+export function fileUriOfPath(path: Buffer): string {
+  return `file://${percentEncode(path)}`;
+}
+
+/** Bytes as a uri has them: letters, digits, `._~/-` as they are, all others as `%XX`. */
+export function percentEncode(bytes: Buffer): string {
+  return bytes
+    .toString("latin1")
+    .replaceAll(reserved, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`);
 }
 
 /** The bytes of the path that `uri` names, or null where it is neither an absolute path nor a local `file:` uri. */

@@ -37,11 +37,23 @@ export function isHttpUri(uri: string): boolean {
 }
 
 /**
+ * `text`, against `base` where it may be relative; null where the URL standard knows no such address. Not by `URL.canParse`:
+ * Node 20's says no to host names that are not ASCII once V8 has compiled its caller, after some thousand calls.
+ */
+export function parseUrl(text: string, base?: string): URL | null {
+  try {
+    return new URL(text, base);
+  } catch {
+    return null;
+  }
+}
+
+/**
  * The address behind `text`, against `base` where it may be relative, without its fragment; or why it is refused: another
  * scheme, a user name or password, an IPv4 address in any form but four decimal numbers.
  */
 export function parseHttpUrl(text: string, base?: URL): URL | { readonly reason: string } {
-  const url = URL.canParse(text, base?.href) ? new URL(text, base) : null;
+  const url = parseUrl(text, base?.href);
   if (url === null) return { reason: "it is not an address that the URL standard knows" };
   if (url.protocol !== "http:" && url.protocol !== "https:")
     return { reason: `expected http or https, got ${url.protocol}` };
@@ -107,7 +119,7 @@ export function redactUri(text: string): string {
 function withoutUserinfo(text: string, start: number): string {
   const authority = start + (/^[\\/]*/.exec(text.slice(start))?.[0].length ?? 0);
   // Where the authority's end is uncertain, all up to the last @ may be a password.
-  const isCertain = (isHttpUri(text) || isS3Uri(text)) && URL.canParse(text);
+  const isCertain = (isHttpUri(text) || isS3Uri(text)) && parseUrl(text) !== null;
   const length = isCertain ? text.slice(authority).search(/[\\/?#]|$/) : text.length - authority;
   const end = text.lastIndexOf("@", authority + length - 1);
   return end < authority ? text : `${text.slice(0, authority)}***${text.slice(end)}`;

@@ -39,6 +39,19 @@ describe("producer/vet-item", () => {
     }
   });
 
+  it("treats a member of a tar shard as its shard", () => {
+    const behind = "#member=a.jpg&offset=512&length=3";
+    const uriOf = (shard: string) => vetItem({ uri: `tar+${shard}${behind}`, ...at }).uri;
+    assert.equal(uriOf("file:///a@b.tar"), `tar+file:///a@b.tar${behind}`);
+    assert.equal(uriOf("https://H:443/s.tar"), `tar+https://h/s.tar${behind}`);
+    for (const shard of ["https://u:hunter2@h/s.tar", "https://h/s.tar?sig=hunter2"]) {
+      const item = vetItem({ uri: `tar+${shard}${behind}`, ...at });
+      assert.equal(item.failure?.code, "ITEM_INVALID");
+      assert.ok(!JSON.stringify(item).includes("hunter2"), JSON.stringify(item));
+    }
+    assert.ok(!JSON.stringify(vetItem({ uri: "tar+https://u:hunter2@h/s.tar", ...at })).includes("hunter2"));
+  });
+
   it("keeps no credentials of a line that has failed before", () => {
     const before = failure("ITEM_INVALID", { reason: "line 3: it holds a NUL byte" });
     for (const uri of ["https://u:hunter2@h/\0?token=hunter2", "file://u:hunter2@h/x", "//u:hunter2@h/\0"]) {

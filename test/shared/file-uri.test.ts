@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { pathOfUri, uriOfPath } from "../../src/shared/file-uri.js";
+import { fileUriOfPath, pathOfUri, uriOfPath } from "../../src/shared/file-uri.js";
 
 describe("shared/file-uri", () => {
   it("leads any absolute path to a uri and back, byte for byte", () => {
@@ -19,6 +19,12 @@ describe("shared/file-uri", () => {
 
   it("percent-encodes a path that is not UTF-8", () => {
     assert.equal(uriOfPath(Buffer.from([0x2f, 0x61, 0xff, 0x25])), "file:///a%FF%25");
+  });
+
+  it("names any path by a uri where one is wanted, and leads back to it", () => {
+    const path = Buffer.from("/a b/é#%.tar");
+    assert.equal(fileUriOfPath(path), "file:///a%20b/%C3%A9%23%25.tar");
+    assert.deepEqual(pathOfUri(fileUriOfPath(path)), path);
   });
 
   it("refuses relative paths, other hosts, other schemes and broken escapes", () => {

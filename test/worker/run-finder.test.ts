@@ -71,11 +71,11 @@ describe("worker/run-finder", () => {
     assert.match(text, /no readable run\.json/);
   });
 
-  it("serves runs of buckets and of stdin, which lie below no root", async () => {
+  it("serves runs of buckets, web addresses and stdin, which lie below no root", async () => {
     const storage = openStorage(tempDir());
     const { head } = await createRunHead(storage, {
       ...sampleIdentity,
-      sources: ["s3://bucket/a/", "-"],
+      sources: ["s3://bucket/a/", "https://example.org/list.txt", "-"],
       chunkSize: 4,
     });
     const source = numberedSource(4, (i) => `s3://bucket/a/${i}.jpg`);

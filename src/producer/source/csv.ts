@@ -45,6 +45,7 @@ function headerOf(text: Text, { line, fields }: CsvRecord): readonly string[] {
   if (!("problem" in fields)) return fields;
   throw new LabelmillError("RUN_SOURCE_CONTENT", {
     source: text.name,
+    expected: "a table of UTF-8 text",
     found: `a header, in line ${line}, that cannot be read: ${fields.problem}`,
   });
 }

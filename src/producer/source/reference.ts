@@ -6,12 +6,16 @@ import { isUtf8 } from "node:buffer";
 import { posix } from "node:path";
 import { failure } from "../../shared/errors.js";
 import { pathOfUri, uriOfPath } from "../../shared/file-uri.js";
-import { redactUri } from "../../shared/http-uri.js";
+import { isHttpUri, parseHttpUrl, redactUri } from "../../shared/http-uri.js";
+import { isS3Uri } from "../../shared/s3-uri.js";
 import type { SourceItem } from "./source.js";
 
-/** The canonical uri of what `bytes` name, or why they name nothing. `base` is an absolute directory. */
-export function readReference(bytes: Buffer, base: string): { readonly uri: string } | { readonly problem: string } {
+type Reference = { readonly uri: string } | { readonly problem: string };
+
+/** The uri of what `bytes` name, or why they name nothing. `base` is an absolute directory, or a web address. */
+export function readReference(bytes: Buffer, base: string): Reference {
   if (bytes.includes(0)) return { problem: "it holds a NUL byte" };
+  if (isHttpUri(base)) return readWebReference(bytes, base);
   const uri = bytes.toString("utf8").trim();
   if (!/^[a-z][a-z0-9+.-]*:/i.test(uri)) {
     if (holdsUri(uri)) return { problem: "it holds a uri behind other characters; write the uri alone" };
@@ -21,6 +25,23 @@ export function readReference(bytes: Buffer, base: string): { readonly uri: stri
   if (!uri.toLowerCase().startsWith("file:")) return { uri };
   const path = pathOfUri(uri);
   return path === null ? { problem: "expected a file: uri with an absolute local path" } : { uri: uriOfPath(path) };
+}
+
+/**
+ * What a web server's list names is on web servers: a stranger must not have a word in which local files are read, or which
+ * objects with this machine's credentials.
+ */
+function readWebReference(bytes: Buffer, base: string): Reference {
+  if (!isUtf8(bytes)) return { problem: "a uri must be text" };
+  const text = bytes.toString("utf8").trim();
+  const place = text.replace(/^tar\+/i, "");
+  if (/^file:/i.test(place)) return { problem: "a list from a web server may not name local files" };
+  if (isS3Uri(place)) return { problem: "a list from a web server may not name objects of a bucket" };
+  if (/^[a-z][a-z0-9+.-]*:/i.test(text)) return { uri: text };
+  if (holdsUri(text)) return { problem: "it holds a uri behind other characters; write the uri alone" };
+  // Not any scheme that comes of it: tabs in `file:` are dropped.
+  const url = parseHttpUrl(text, new URL(base));
+  return url instanceof URL ? { uri: url.href } : { problem: url.reason };
 }
 
 /**

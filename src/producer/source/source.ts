@@ -35,6 +35,25 @@ export interface Source {
   readonly roots: readonly string[];
 }
 
+/**
+ * Reads files of web servers, and of whatever else is far away: what a producer needs of the worker's transport, with its
+ * address policy, retries and redirects. The library connects the two.
+ */
+export interface RemoteFiles {
+  /**
+   * The bytes of `uri` from `offset` on. `needsRanges` refuses a place that cannot begin there, which is skipped to
+   * otherwise, and one that does not tell its size. Throws RUN_SOURCE_UNREADABLE, from `blocks` too.
+   */
+  read(uri: string, from: { readonly offset: number; readonly needsRanges: boolean }): Promise<RemoteFile>;
+}
+
+export interface RemoteFile {
+  /** Of the whole file, in bytes; null where it is not known. */
+  readonly size: number | null;
+  /** To be read to their end, or left with `return`: that ends the connection. */
+  readonly blocks: AsyncIterable<Buffer>;
+}
+
 /** Which files of a directory are items. */
 export interface Selection {
   readonly include: readonly string[];

@@ -1,17 +1,19 @@
 /**
- * Where a text comes from, and how it is unpacked: a file, plain or in gzip or Zstandard, or stdin. Not what it says: that
- * is the list's and the tables'. Bytes are streamed; nothing is held but a block.
+ * Where a text comes from, and how it is unpacked: a file, here or on a web server, plain or in gzip or Zstandard, or stdin.
+ * Not what it says: that is the list's and the tables'. Bytes are streamed; nothing is held but a block.
  */
 import { createReadStream } from "node:fs";
+import { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { LabelmillError, messageOf } from "../../shared/errors.js";
+import type { RemoteFiles } from "./source.js";
 import { unzstd } from "./zstd.js";
 
 /** The bytes of a list or table, unpacked. */
 export interface Text {
-  /** For messages: the path, or `stdin`. */
+  /** For messages: the path, `stdin`, or the address. */
   readonly name: string;
-  /** Where its relative paths start: an absolute directory. */
+  /** Where its relative paths start: an absolute directory; or its own address. */
   readonly base: string;
   /** The bytes from `offset` on. Throws RUN_SOURCE_UNREADABLE, RUN_SOURCE_CONTENT. */
   blocks(offset: number): AsyncIterable<Buffer>;
@@ -29,17 +31,29 @@ const signatures: readonly (readonly [string, readonly number[]])[] = [
   ["UTF-16 text; make it UTF-8 (iconv -f UTF-16 -t UTF-8)", [0xfe, 0xff]],
 ];
 
+type Read = (offset: number) => AsyncIterable<Buffer>;
+
 /** `path` is absolute. A packed file is unpacked from its start each time, up to `offset`. */
 export function openFileText(path: string, packing: Packing, base: string): Text {
+  return openPackedText({ name: path, base }, packing, (offset) => createReadStream(path, { start: offset }));
+}
+
+/** `uri` is canonical, and what relative entries are resolved against. */
+export function openRemoteText(uri: string, packing: Packing, files: RemoteFiles): Text {
+  return openPackedText({ name: uri, base: uri }, packing, async function* (offset) {
+    yield* (await files.read(uri, { offset, needsRanges: false })).blocks;
+  });
+}
+
+function openPackedText(place: Omit<Text, "blocks">, packing: Packing, read: Read): Text {
   return {
-    name: path,
-    base,
+    ...place,
     async *blocks(offset) {
       try {
-        if (packing === "none") yield* checkStart(path, offset, createReadStream(path, { start: offset }));
-        else yield* skipBytes(offset, checkStart(path, 0, unpack(createReadStream(path), packing)));
+        if (packing === "none") yield* checkStart(place.name, offset, read(offset));
+        else yield* skipBytes(offset, checkStart(place.name, 0, unpack(read(0), packing)));
       } catch (error) {
-        throw unreadable(path, error);
+        throw unreadable(place.name, error);
       }
     },
   };
@@ -65,20 +79,16 @@ function unreadable(path: string, error: unknown): LabelmillError {
   return new LabelmillError("RUN_SOURCE_UNREADABLE", { path, reason: messageOf(error) }, { cause: error });
 }
 
-async function* unpack(
-  packed: ReturnType<typeof createReadStream>,
-  packing: Exclude<Packing, "none">,
-): AsyncGenerator<Buffer> {
-  if (packing === "zstd") yield* unzstd(packed);
-  else {
-    const gunzip = createGunzip();
-    // An error on the way in would otherwise end the process, not the read.
-    packed.on("error", (error) => gunzip.destroy(error));
-    try {
-      yield* packed.pipe(gunzip);
-    } finally {
-      packed.destroy();
-    }
+async function* unpack(packed: AsyncIterable<Buffer>, packing: Exclude<Packing, "none">): AsyncGenerator<Buffer> {
+  if (packing === "zstd") return yield* unzstd(packed);
+  const gunzip = createGunzip();
+  const source = Readable.from(packed, { objectMode: false });
+  // An error on the way in would otherwise end the process, not the read.
+  source.on("error", (error) => gunzip.destroy(error));
+  try {
+    yield* source.pipe(gunzip);
+  } finally {
+    source.destroy();
   }
 }
 
@@ -93,7 +103,12 @@ async function* checkStart(name: string, offset: number, blocks: AsyncIterable<B
 
 function refuseForeign(name: string, start: Buffer): void {
   const found = signatures.find(([, bytes]) => bytes.every((byte, i) => start[i] === byte));
-  if (found !== undefined) throw new LabelmillError("RUN_SOURCE_CONTENT", { source: name, found: found[0] });
+  if (found !== undefined)
+    throw new LabelmillError("RUN_SOURCE_CONTENT", {
+      source: name,
+      expected: "a list or table of UTF-8 text",
+      found: found[0],
+    });
 }
 
 async function* skipBytes(count: number, blocks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {

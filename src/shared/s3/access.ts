@@ -4,7 +4,7 @@
  * `client.ts` do, each in its own way.
  */
 import { LabelmillError } from "../errors.js";
-import { redactUri } from "../http-uri.js";
+import { parseUrl, redactUri } from "../http-uri.js";
 import { type CredentialSettings, createCredentialSource } from "./credentials.js";
 import { emptySha256, encodeName, encodePath, encodeQuery, signRequest } from "./sign.js";
 
@@ -93,7 +93,7 @@ export function createS3Access({ endpoint, region, credentials: settings }: S3Ac
 }
 
 function parseEndpoint(endpoint: string): URL {
-  const url = URL.canParse(endpoint) ? new URL(endpoint) : null;
+  const url = parseUrl(endpoint);
   const isPlain = url !== null && url.username === "" && url.password === "" && url.search === "" && url.hash === "";
   if (url !== null && isPlain && /^https?:$/.test(url.protocol)) return url;
   const expected = "an http: or https: address without user name, password or query";

@@ -5,6 +5,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { LabelmillError, messageOf, systemCode } from "../errors.js";
+import { parseUrl } from "../http-uri.js";
 import type { S3Credentials } from "./sign.js";
 
 export interface TimedCredentials extends S3Credentials {
@@ -31,7 +32,7 @@ export async function containerCredentials(env: Environment, isRequired: boolean
     return null;
   }
   try {
-    const url = URL.canParse(full) ? new URL(full) : null;
+    const url = parseUrl(full);
     if (url === null || (url.protocol !== "https:" && !containerHosts.has(url.hostname)))
       throw new Error("AWS_CONTAINER_CREDENTIALS_FULL_URI names neither https nor a service of AWS or this machine");
     const tokenFile = env.AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE;

@@ -1,8 +1,8 @@
 /**
- * Fetches local files, and only those that a worker may read. It defends against what a list of paths can hold: links out
+ * Reads local files, and only those that a worker may read. It defends against what a list of paths can hold: links out
  * of the allowed roots, FIFOs and devices (opening one may block or act), files that grow while they are read, and names
  * that are not UTF-8. It is not a sandbox against another process of the same user, beyond checking the opened descriptor
- * again. Called by `open-fetcher` alone.
+ * again. `open-fetcher` makes a fetcher of whole files and one of parts of them of it.
  */
 import { createHash } from "node:crypto";
 import { constants, type Stats } from "node:fs";
@@ -10,7 +10,8 @@ import { type FileHandle, open, readdir, readlink, realpath, stat } from "node:f
 import { type Failure, failure, LabelmillError, messageOf, systemCode } from "../../shared/errors.js";
 import { pathOfUri } from "../../shared/file-uri.js";
 import { failedWith, type Outcome, succeeded } from "../outcome.js";
-import { admitAtOnce, type FetchedBytes, type Fetcher } from "./fetcher.js";
+import { type Admit, admitAtOnce, type Fetcher } from "./fetcher.js";
+import type { PartBytes, ReadPart } from "./read-part.js";
 
 /** A directory (or single file) that files may lie below. */
 export interface FileRoot {
@@ -23,10 +24,26 @@ export interface FileRoot {
   readonly device: number;
 }
 
-export interface FileFetcherOptions {
-  readonly roots: readonly FileRoot[];
-  readonly maxItemBytes: number;
+/** A file as it may be read: a uri for messages, and an absolute path. */
+export interface NamedFile {
+  readonly uri: string;
+  readonly path: Buffer;
 }
+
+/** A regular file below a root, open. */
+export interface OpenedFile {
+  readonly uri: string;
+  readonly handle: FileHandle;
+  readonly stats: Stats;
+}
+
+/** Opens a file and gives it to `read`; what stands in the way, and the system's errors, are failure values. */
+export type FileReader = <T>(
+  file: NamedFile,
+  read: (file: OpenedFile) => Promise<Outcome<T>>,
+  signal: AbortSignal,
+  admit: Admit,
+) => Promise<Outcome<T>>;
 
 /** The first read of a file that reports no size (some network and virtual file systems do), in bytes. */
 const smallestReadBytes = 64 * 1024;
@@ -43,49 +60,86 @@ class Refused extends Error {
   }
 }
 
+/** Of files below `roots`. Throws STORAGE_FAILED where not the file but its place fails. */
+export function createFileReader(roots: readonly FileRoot[]): FileReader {
+  return async (file, read, signal, admit) => {
+    const release = await admit("disk");
+    try {
+      signal.throwIfAborted();
+      return await readBelowRoot(file, roots, read);
+    } catch (thrown) {
+      signal.throwIfAborted();
+      if (thrown instanceof Refused) return failedWith(thrown.failure);
+      await refuseOutage(file, thrown, roots);
+      return failedWith(systemFailure(file.uri, thrown));
+    } finally {
+      release();
+    }
+  };
+}
+
 /** A fetcher of absolute paths and local `file:` uris. Etags are null: a file has none. */
-export function createFileFetcher(options: FileFetcherOptions): Fetcher {
+export function createFileFetcher(read: FileReader, maxItemBytes: number): Fetcher {
   return {
     async fetch(uri, signal, admit = admitAtOnce) {
-      const release = await admit("disk");
-      try {
-        signal.throwIfAborted();
-        return await fetchFile(uri, options, signal);
-      } catch (thrown) {
-        signal.throwIfAborted();
-        if (thrown instanceof Refused) return failedWith(thrown.failure);
-        await refuseOutage(uri, thrown, options.roots);
-        return failedWith(systemFailure(uri, thrown));
-      } finally {
-        release();
-      }
+      const path = pathOfUri(uri);
+      if (path === null) return failedWith(failure("FETCH_UNSUPPORTED", { uri, reason: notLocal }));
+      return read({ uri, path }, (file) => wholeFile(file, maxItemBytes, signal), signal, admit);
     },
   };
 }
 
-async function fetchFile(
-  uri: string,
-  options: FileFetcherOptions,
-  signal: AbortSignal,
-): Promise<Outcome<FetchedBytes>> {
-  const named = pathOfUri(uri);
-  if (named === null)
-    return failedWith(
-      failure("FETCH_UNSUPPORTED", { uri, reason: "expected a file: uri with an absolute local path" }),
-    );
+/** A reader of parts of files. */
+export function createFilePartReader(read: FileReader): ReadPart {
+  return async ({ archive, shown: uri, offset, length }, signal, admit) => {
+    const path = pathOfUri(archive);
+    if (path === null) return failedWith(failure("FETCH_UNSUPPORTED", { uri, reason: notLocal }));
+    return read({ uri, path }, (file) => partOfFile(file, { offset, length }), signal, admit);
+  };
+}
+
+const notLocal = "expected a file: uri with an absolute local path";
+
+async function wholeFile({ uri, handle, stats }: OpenedFile, limit: number, signal: AbortSignal) {
+  const bytes = await readWhole(uri, handle, stats.size, limit, signal);
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  return succeeded({ bytes, sha256, etag: null, modifiedAt: stats.mtime });
+}
+
+async function partOfFile(
+  { uri, handle, stats }: OpenedFile,
+  { offset, length }: { offset: number; length: number },
+): Promise<Outcome<PartBytes>> {
+  const reason = `the shard ends at byte ${stats.size}`;
+  if (offset + length > stats.size)
+    return failedWith(failure("FETCH_TRUNCATED", { uri, bytes: Math.max(stats.size - offset, 0), reason }));
+  const bytes = Buffer.allocUnsafeSlow(length);
+  let read = 0;
+  while (read < length) {
+    const { bytesRead } = await handle.read(bytes, read, length - read, offset + read);
+    if (bytesRead === 0)
+      return failedWith(failure("FETCH_TRUNCATED", { uri, bytes: read, reason: "the shard shrinks" }));
+    read += bytesRead;
+  }
+  return succeeded({ bytes, etag: null, modifiedAt: stats.mtime });
+}
+
+async function readBelowRoot<T>(
+  { uri, path: named }: NamedFile,
+  roots: readonly FileRoot[],
+  read: (file: OpenedFile) => Promise<Outcome<T>>,
+): Promise<Outcome<T>> {
   // Node refuses such a path by throwing a usage error; no file has such a name.
   if (named.includes(0)) return failedWith(failure("POLICY_PATH", { uri, reason: "its name holds a NUL byte" }));
   const path = await realpath(named, { encoding: "buffer" });
-  requireBelowRoot(uri, path, options.roots);
+  requireBelowRoot(uri, path, roots);
   requireRegular(uri, await stat(path));
   const handle = await open(path, openFlags);
   try {
     const stats = await handle.stat();
     requireRegular(uri, stats);
-    await requireOpenedBelowRoot(uri, handle, options.roots);
-    const bytes = await readWhole(uri, handle, stats.size, options.maxItemBytes, signal);
-    const sha256 = createHash("sha256").update(bytes).digest("hex");
-    return succeeded({ bytes, sha256, etag: null, modifiedAt: stats.mtime });
+    await requireOpenedBelowRoot(uri, handle, roots);
+    return await read({ uri, handle, stats });
   } finally {
     await handle.close();
   }
@@ -161,15 +215,18 @@ const outageCodes: readonly unknown[] = [
  * Throws STORAGE_FAILED where the file may well be sound and its place is not: else a directory that is unmounted in the
  * middle of a run would turn all that is left of it into rows of FETCH_NOT_FOUND.
  */
-async function refuseOutage(uri: string, thrown: unknown, roots: readonly FileRoot[]): Promise<void> {
+async function refuseOutage(
+  { uri, path: named }: NamedFile,
+  thrown: unknown,
+  roots: readonly FileRoot[],
+): Promise<void> {
   const code = systemCode(thrown);
   const outage = (path: string, reason: string) =>
     new LabelmillError("STORAGE_FAILED", { path, reason }, { cause: thrown });
   if (outageCodes.includes(code)) throw outage(uri, messageOf(thrown));
   if (code !== "ENOENT" && code !== "ENOTDIR") return;
-  const named = pathOfUri(uri);
   for (const root of roots) {
-    const isAbove = named !== null && (isBelow(root.path, named) || isBelow(root.given, named));
+    const isAbove = isBelow(root.path, named) || isBelow(root.given, named);
     if (isAbove && root.isDirectory && (await hasVanished(root))) {
       throw outage(root.given.toString(), "the source is gone, or is not mounted");
     }

@@ -12,6 +12,8 @@ export interface RequestFailure {
   readonly isRetryable: boolean;
   /** No connection was made, so that it says nothing of what was asked for. */
   readonly isUnreachable: boolean;
+  /** Nothing came from the host, or it has no address: it may be dead. */
+  readonly isUnanswered: boolean;
 }
 
 /** How far a request got. */
@@ -50,7 +52,9 @@ export function failureOf(thrown: unknown, state: RequestState): RequestFailure 
     throw new LabelmillError("STORAGE_FAILED", { path: state.uri, reason: reasonOf(thrown) }, { cause: thrown });
   const isUnreachable =
     thrown instanceof Blocked || thrown instanceof Unresolved || unconnected.has(code) || tlsCode.test(code);
-  return { kind: "failed", ...meaningOf(thrown, state), isUnreachable };
+  const meaning = meaningOf(thrown, state);
+  const isUnanswered = state.bytes === null && (meaning.isRetryable || meaning.failure.code === "FETCH_DNS");
+  return { kind: "failed", ...meaning, isUnreachable, isUnanswered };
 }
 
 /**

@@ -1,4 +1,20 @@
-/** What servers write into headers: times (RFC 9110), and wishes. */
+/** What servers say before a body: what their statuses mean for the next step, times (RFC 9110), and wishes. */
+import type { Dispatcher } from "undici";
+
+export type Headers = Dispatcher.ResponseData["headers"];
+
+const redirectAt: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+const busyAt: ReadonlySet<number> = new Set([408, 425, 429]);
+
+/** Whether the status sends elsewhere, where there is a `Location`. */
+export const isRedirect = (status: number): boolean => redirectAt.has(status);
+/** Whether another try may be answered otherwise. */
+export const isBusy = (status: number): boolean => busyAt.has(status) || status >= 500;
+
+/** The first where there are several. */
+export function headerOf(headers: Headers, name: string): string | undefined {
+  return [headers[name]].flat()[0];
+}
 
 /** How long `Retry-After` asks to wait, in milliseconds: seconds, or a date; null where it is absent or neither. */
 export function retryAfterMs(value: string | undefined, nowMs: number): number | null {

@@ -8,7 +8,7 @@ import { type Failure, failure } from "../../shared/errors.js";
 import type { FetchedBytes } from "./fetcher.js";
 import { contentDecoderOf, readBody, TooLarge } from "./http-body.js";
 import { failureOf, type RequestFailure } from "./http-failure.js";
-import { httpDate, retryAfterMs, robotsRefusal } from "./http-headers.js";
+import { type Headers, headerOf, httpDate, isBusy, retryAfterMs, robotsRefusal } from "./http-headers.js";
 
 export type Reply =
   | { readonly kind: "bytes"; readonly value: FetchedBytes }
@@ -26,7 +26,11 @@ export interface Refusal {
   readonly body: string;
 }
 
-type Headers = Dispatcher.ResponseData["headers"];
+/** Consecutive bytes of what is asked for. */
+export interface ByteRange {
+  readonly offset: number;
+  readonly length: number;
+}
 
 /** What is asked for. */
 export interface RequestTarget {
@@ -35,6 +39,8 @@ export interface RequestTarget {
   /** As it is sent, with the query. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** Asks for these bytes alone; fewer are a failure. It stands for the cap of an item. @default all of them */
+  readonly range?: ByteRange;
   /** Its connection ends with its answer. @default false */
   readonly isLast?: boolean;
 }
@@ -45,6 +51,7 @@ export const finalFailure = (value: Failure): RequestFailure => ({
   failure: value,
   isRetryable: false,
   isUnreachable: false,
+  isUnanswered: false,
 });
 
 export interface RequestSettings {
@@ -60,7 +67,6 @@ export interface RequestSettings {
 }
 
 const bytesAt: ReadonlySet<number> = new Set([200, 203]);
-const busyAt: ReadonlySet<number> = new Set([408, 425, 429]);
 /** Of a body that is no image, so that its connection can be used again; more is not worth the wait. */
 const mostRefusalBytes = 64 * 1024;
 /** Nor is a longer wait for the rest of it: it would hold the host's turn and the process's slot. */
@@ -68,13 +74,13 @@ const longestRefusalMs = 2_000;
 
 /** Gives failures as values, but for STORAGE_FAILED where this machine fails. Rejects with `signal.reason` when aborted. `shown` stands for the uri in messages. */
 export async function request(
-  { origin, hostname, path, headers, isLast = false }: RequestTarget,
+  { origin, hostname, path, headers, range, isLast = false }: RequestTarget,
   shown: string,
   settings: RequestSettings,
   signal: AbortSignal,
 ): Promise<Reply> {
-  const { dispatcher, headersTimeoutMs, idleTimeoutMs, fetchTimeoutMs, maxItemBytes: limit } = settings;
-  const { respectRobotsTag } = settings;
+  const { dispatcher, headersTimeoutMs, idleTimeoutMs, fetchTimeoutMs, respectRobotsTag } = settings;
+  const limit = range?.length ?? settings.maxItemBytes;
   const deadline = startDeadline(fetchTimeoutMs, signal);
   const large = createLargeTurn(() => settings.admitLarge(hostname, deadline.signal));
   let bytes: number | null = null;
@@ -83,7 +89,7 @@ export async function request(
       origin,
       path,
       method: "GET",
-      headers,
+      headers: range === undefined ? headers : { ...headers, range: `bytes=${range.offset}-${lastByte(range)}` },
       reset: isLast,
       headersTimeout: headersTimeoutMs,
       bodyTimeout: idleTimeoutMs,
@@ -93,12 +99,12 @@ export async function request(
     const onProgress = (soFar: number) => {
       bytes = soFar;
     };
-    return await replyOf(answer, { shown, limit, respectRobotsTag, onProgress, admitLarge: large.admit });
+    return await replyOf(answer, { shown, limit, range, respectRobotsTag, onProgress, admitLarge: large.admit });
   } catch (thrown) {
     signal.throwIfAborted();
     if (!deadline.isOver()) return failureOf(thrown, { uri: shown, limit, bytes });
     const late = failure("FETCH_TIMEOUT", { uri: shown, reason: "not whole within --fetch-timeout-ms" });
-    return { kind: "failed", failure: late, isRetryable: true, isUnreachable: false };
+    return { ...finalFailure(late), isRetryable: true, isUnanswered: bytes === null };
   } finally {
     deadline.cancel();
     large.end();
@@ -109,15 +115,19 @@ interface Reading {
   readonly shown: string;
   readonly respectRobotsTag: boolean;
   readonly limit: number;
+  readonly range: ByteRange | undefined;
   readonly onProgress: (bytes: number) => void;
   readonly admitLarge: () => Promise<void>;
 }
 
 async function replyOf(answer: Dispatcher.ResponseData, reading: Reading): Promise<Reply> {
   const { statusCode: status, headers } = answer;
+  const { range, shown } = reading;
+  if (range !== undefined && (status === 206 || bytesAt.has(status))) return partOf(answer, range, reading);
   if (bytesAt.has(status)) return bytesOf(answer, reading);
   const body = await startOf(answer.body);
-  if (!busyAt.has(status) && status < 500) return { kind: "refused", status, headers, body };
+  if (range !== undefined && status === 416) return endsBefore(shown, 0);
+  if (!isBusy(status)) return { kind: "refused", status, headers, body };
   return { kind: "busy", status, waitMs: retryAfterMs(headerOf(headers, "retry-after"), Date.now()) };
 }
 
@@ -138,6 +148,37 @@ async function startOf(body: Dispatcher.ResponseData["body"]): Promise<string> {
     clearTimeout(timer);
   }
   return Buffer.concat(blocks).toString("utf8", 0, mostRefusalBytes);
+}
+
+/** The bytes of `range`, or why they are not what comes. */
+async function partOf(answer: Dispatcher.ResponseData, range: ByteRange, reading: Reading): Promise<Reply> {
+  const reason = rangeRefusal(answer, range);
+  if (reason !== null) {
+    answer.body.on("error", () => {}).destroy();
+    return finalFailure(failure("FETCH_UNSUPPORTED", { uri: reading.shown, reason }));
+  }
+  const reply = await bytesOf(answer, reading);
+  if (reply.kind !== "bytes" || reply.value.bytes.length === range.length) return reply;
+  return endsBefore(reading.shown, reply.value.bytes.length);
+}
+
+function rangeRefusal({ statusCode, headers }: Dispatcher.ResponseData, range: ByteRange): string | null {
+  if (statusCode !== 206) return "its server ignores Range and would send the whole shard; download that";
+  const found = headerOf(headers, "content-range") ?? "none";
+  const [, first, last] = /^bytes (\d+)-(\d+)\//.exec(found) ?? [];
+  const claimed = Number(headerOf(headers, "content-length") ?? 0);
+  const isAsked = Number(first) === range.offset && Number(last) <= lastByte(range) && claimed <= range.length;
+  if (!isAsked) return `its server answered with another range (${found.slice(0, 100)})`;
+  const encoding = headerOf(headers, "content-encoding") ?? "identity";
+  return encoding === "identity" ? null : `its server sends ranges in the content encoding ${encoding.slice(0, 100)}`;
+}
+
+function lastByte({ offset, length }: ByteRange): number {
+  return offset + length - 1;
+}
+
+function endsBefore(uri: string, bytes: number): RequestFailure {
+  return finalFailure(failure("FETCH_TRUNCATED", { uri, bytes, reason: "its shard ends before" }));
 }
 
 async function bytesOf(answer: Dispatcher.ResponseData, reading: Reading): Promise<Reply> {
@@ -171,11 +212,6 @@ function refusalOf(answer: Dispatcher.ResponseData, { shown, respectRobotsTag }:
   const tags = [answer.headers["x-robots-tag"] ?? []].flat();
   const tag = respectRobotsTag ? robotsRefusal(tags) : null;
   return tag === null ? null : failure("POLICY_ROBOTS", { uri: shown, tag });
-}
-
-/** The first where there are several. */
-export function headerOf(headers: Headers, name: string): string | undefined {
-  return [headers[name]].flat()[0];
 }
 
 interface RequestDeadline {

@@ -7,10 +7,12 @@
  *       └──may help──> pause ──> try           hop: host's gate, process's slot, one request
  */
 import { failure } from "../../shared/errors.js";
-import { parseHttpUrl, plainOrigin, redactUri } from "../../shared/http-uri.js";
-import { failedWith, succeeded } from "../outcome.js";
-import { admitAtOnce, type Fetcher } from "./fetcher.js";
-import { finalFailure, headerOf, type Refusal } from "./http-request.js";
+import { parseHttpUrl, parseUrl, plainOrigin, redactUri } from "../../shared/http-uri.js";
+import { failedWith, type Outcome, succeeded } from "../outcome.js";
+import { admitAtOnce, type FetchedBytes, type Fetcher } from "./fetcher.js";
+import { type HostHeaders, mostRedirects } from "./http-client.js";
+import { headerOf, isRedirect } from "./http-headers.js";
+import { type ByteRange, finalFailure, type Refusal } from "./http-request.js";
 import {
   type Asking,
   type HttpTransport,
@@ -19,37 +21,45 @@ import {
   type Tried,
   tryAgain,
 } from "./http-transport.js";
-
-/** Scheme, host and port (`https://example.org`, as `plainOrigin` has it) -> what is sent there, and nowhere else. */
-export type HostHeaders = ReadonlyMap<string, Readonly<Record<string, string>>>;
+import type { ReadPart } from "./read-part.js";
 
 export interface HttpFetcherOptions extends TransportOptions {
   /** @default none */
   readonly hostHeaders?: HostHeaders;
 }
 
-const mostRedirects = 5;
-const redirectAt: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const nothingAt: ReadonlySet<number> = new Set([404, 410]);
 
-/** A fetcher of http: and https: uris; close it. */
-export function createHttpFetcher(options: HttpFetcherOptions): Fetcher & { close(): Promise<void> } {
+/** Gets whole files of http: and https: uris, and parts of them; close it. */
+export interface HttpFetcher extends Fetcher {
+  readonly readPart: ReadPart;
+  close(): Promise<void>;
+}
+
+export function createHttpFetcher(options: HttpFetcherOptions): HttpFetcher {
   const { policy, hostHeaders = new Map() } = options;
   const transport = openHttpTransport(options);
-  return {
-    async fetch(uri, signal, admit = admitAtOnce) {
-      const asking = { signal, admit, shown: redactUri(uri) };
-      const tryOnce = () => follow(uri, asking, { transport, hostHeaders });
-      const tried = await tryAgain(tryOnce, { ...asking, retries: policy.fetchRetries });
-      return tried.kind === "bytes" ? succeeded(tried.value) : failedWith(tried.failure);
-    },
-    close: () => transport.close(),
+  const get = async (wanted: Wanted, asking: Asking): Promise<Outcome<FetchedBytes>> => {
+    const tryOnce = () => follow(wanted, asking, { transport, hostHeaders });
+    const tried = await tryAgain(tryOnce, { ...asking, retries: policy.fetchRetries });
+    return tried.kind === "bytes" ? succeeded(tried.value) : failedWith(tried.failure);
   };
+  return {
+    fetch: (uri, signal, admit = admitAtOnce) => get({ uri }, { signal, admit, shown: redactUri(uri) }),
+    readPart: ({ archive, shown, offset, length }, signal, admit) =>
+      get({ uri: archive, range: { offset, length } }, { signal, admit, shown }),
+    close: transport.close,
+  };
+}
+
+interface Wanted {
+  readonly uri: string;
+  readonly range?: ByteRange;
 }
 
 /** One try: the request, and those that redirects lead to. */
 async function follow(
-  uri: string,
+  { uri, ...part }: Wanted,
   asking: Asking,
   { transport, hostHeaders }: { readonly transport: HttpTransport; readonly hostHeaders: HostHeaders },
 ): Promise<Tried> {
@@ -63,11 +73,11 @@ async function follow(
     if (refusal !== null) return fail("FETCH_BLOCKED", `${to}${refusal}`);
     const { origin, hostname, pathname, search } = url;
     const headers = hostHeaders.get(plainOrigin(url)) ?? {};
-    const reply = await transport.ask({ origin, hostname, path: `${pathname}${search}`, headers }, asking);
+    const reply = await transport.ask({ origin, hostname, path: `${pathname}${search}`, headers, ...part }, asking);
     if (reply.kind !== "refused") return reply;
-    const location = redirectAt.has(reply.status) ? headerOf(reply.headers, "location") : undefined;
+    const location = isRedirect(reply.status) ? headerOf(reply.headers, "location") : undefined;
     if (location === undefined) return refused(reply, asking.shown);
-    if (!URL.canParse(location, url.href)) return fail("FETCH_REDIRECT", "its Location is no address");
+    if (parseUrl(location, url.href) === null) return fail("FETCH_REDIRECT", "its Location is no address");
     url = parseHttpUrl(location, url);
   }
   return fail("FETCH_REDIRECT", `there are more than ${mostRedirects}`);

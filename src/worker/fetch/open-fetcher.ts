@@ -5,13 +5,16 @@ import { isHttpUri, redactUri } from "../../shared/http-uri.js";
 import type { ProxySettings } from "../../shared/proxy-settings.js";
 import type { S3Access } from "../../shared/s3/access.js";
 import { isS3Uri } from "../../shared/s3-uri.js";
+import { isTarUri } from "../../shared/tar-uri.js";
 import { failedWith } from "../outcome.js";
 import type { Fetcher } from "./fetcher.js";
-import { createFileFetcher, type FileRoot } from "./file.js";
-import type { HostHeaders } from "./http.js";
+import { createFileFetcher, createFilePartReader, createFileReader, type FileRoot } from "./file.js";
+import type { HostHeaders } from "./http-client.js";
+import type { ReadPart } from "./read-part.js";
 import type { S3Policy } from "./s3.js";
+import { createTarFetcher } from "./tar.js";
 
-export type { HostHeaders } from "./http.js";
+export type { HostHeaders } from "./http-client.js";
 
 /** What this machine gives to fetch from web servers and object stores with; none of it where it is left out. */
 export interface WebAccess {
@@ -44,33 +47,44 @@ export interface OpenFetcher extends Fetcher {
 export async function openFetcher(options: FetchPolicy): Promise<OpenFetcher> {
   const { allowRoots, maxItemBytes, http: policy, hostHeaders = new Map(), proxy = null, s3: access = null } = options;
   const roots = await Promise.all(allowRoots.map(resolveRoot));
-  const files = createFileFetcher({ roots, maxItemBytes });
+  const readFile = createFileReader(roots);
+  const files = createFileFetcher(readFile, maxItemBytes);
   // Loaded with the first web address: it takes 0.3 s, which neither `--help` nor a run of files should pay.
-  const openHttp = async () =>
-    (await import("./http.js")).createHttpFetcher({ policy, maxItemBytes, hostHeaders, proxy });
+  const http = openOnce(async () =>
+    (await import("./http.js")).createHttpFetcher({ policy, maxItemBytes, hostHeaders, proxy }),
+  );
   const openS3 = async (s3: S3Access) =>
     (await import("./s3.js")).createS3Fetcher({ access: s3, policy, maxItemBytes, proxy });
-  let http: ReturnType<typeof openHttp> | undefined;
-  let s3: ReturnType<typeof openS3> | undefined;
+  const objects = access === null ? null : openOnce(() => openS3(access));
+  const readWebPart: ReadPart = async (...part) => (await http.get()).readPart(...part);
+  const partReaders = { "file:": createFilePartReader(readFile), "https:": readWebPart, "http:": readWebPart };
+  const members = createTarFetcher(partReaders, maxItemBytes);
   return {
     async fetch(uri, signal, admit) {
       if (uri.startsWith("/") || uri.startsWith("file:")) return files.fetch(uri, signal, admit);
-      if (isHttpUri(uri)) {
-        http ??= openHttp();
-        return (await http).fetch(uri, signal, admit);
-      }
-      if (isS3Uri(uri) && access !== null) {
-        s3 ??= openS3(access);
-        return (await s3).fetch(uri, signal, admit);
-      }
+      if (isTarUri(uri)) return members.fetch(uri, signal, admit);
+      if (isHttpUri(uri)) return (await http.get()).fetch(uri, signal, admit);
+      if (isS3Uri(uri) && objects !== null) return (await objects.get()).fetch(uri, signal, admit);
       signal.throwIfAborted();
-      const reason = "expected a path or a file:, http:, https: or s3: uri";
+      const reason = "expected a path, a file:, http:, https: or s3: uri, or a tar+ uri of a file or web address";
       return failedWith(failure("FETCH_UNSUPPORTED", { uri: redactUri(uri), reason }));
     },
     async close() {
-      await (await http)?.close();
-      await (await s3)?.close();
+      await http.close();
+      await objects?.close();
     },
+  };
+}
+
+/** Opens with the first `get`; closes what was opened. */
+function openOnce<Opened extends { close(): Promise<void> }>(open: () => Promise<Opened>) {
+  let opened: Promise<Opened> | undefined;
+  return {
+    get() {
+      opened ??= open();
+      return opened;
+    },
+    close: async () => (await opened)?.close(),
   };
 }
 

@@ -12,10 +12,11 @@ import { errorCodeOf, regionOf } from "../../shared/s3/answers.js";
 import { parseObjectUri, type S3Place } from "../../shared/s3-uri.js";
 import { failedWith, succeeded } from "../outcome.js";
 import { admitAtOnce, type Fetcher } from "./fetcher.js";
-import { finalFailure, headerOf, type Refusal } from "./http-request.js";
+import type { HttpPolicy } from "./http-client.js";
+import { headerOf } from "./http-headers.js";
+import { finalFailure, type Refusal } from "./http-request.js";
 import {
   type Asking,
-  type HttpPolicy,
   type HttpTransport,
   mostLarge,
   openHttpTransport,

@@ -13,6 +13,7 @@ import { promisify } from "node:util";
 import { createGunzip } from "node:zlib";
 import { extract } from "tar-stream";
 import { LabelmillError, messageOf, systemCode } from "../../shared/errors.js";
+import { parseUrl } from "../../shared/http-uri.js";
 import { type CatalogModel, findModel } from "./catalog.js";
 import { findPublished } from "./published.js";
 import type { PullOptions, PullResult } from "./pull-options.js";
@@ -58,7 +59,7 @@ export async function npmRegistry(fromEnvironment?: string): Promise<string | un
   if (fromEnvironment) return fromEnvironment;
   try {
     const { stdout } = await promisify(execFile)("npm", ["config", "get", "registry"], { timeout: 10_000 });
-    return URL.canParse(stdout.trim()) ? stdout.trim() : undefined;
+    return parseUrl(stdout.trim()) === null ? undefined : stdout.trim();
   } catch {
     // Without npm there is no setting to follow.
     return undefined;

@@ -133,5 +133,10 @@ describe("producer/source/object-store", function () {
       ],
     );
     await assert.rejects(openSources(["s3:///x"], options, place), { code: "RUN_SOURCE_KIND" });
+    for (const shard of ["s3://mixed/a.tar", "s3://mixed/a.tar.gz"])
+      await assert.rejects(openSources([shard], options, place), {
+        code: "RUN_SOURCE_KIND",
+        message: /a tar shard in a bucket, which is not read there; download it/,
+      });
   });
 });

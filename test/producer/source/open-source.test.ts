@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, realpath, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { openSources } from "../../../src/producer/source/open-source.js";
 import { resolveOptions } from "../../../src/shared/options.js";
+import { tarOf } from "../../support/tar.js";
 import { collect, useTempDir } from "../../support/temp-dir.js";
 
 const options = resolveOptions({});
@@ -65,6 +66,42 @@ describe("producer/source/open-source", () => {
     );
     await assert.rejects(open({}), { code: "RUN_SOURCE_KIND", message: /`.*f` .* got another file/ });
     await assert.rejects(openSources(["-", "-"], options, { cwd: tempDir() }), { code: "RUN_SOURCE_KIND" });
+  });
+
+  it("takes tar shards by name, by a range of names that all have to be there, and by a glob", async () => {
+    await mkdir(join(tempDir(), "s-01"));
+    for (const name of ["s-00.tar", "s-01.tar", "s-01/x.tar"])
+      await writeFile(join(tempDir(), name), tarOf([{ name: `${name.slice(0, -4)}.jpg` }]));
+    const idsOf = async (...args: string[]) => {
+      const { source, names } = await openSources(args, options, { cwd: tempDir() });
+      assert.deepEqual(
+        names,
+        args.map((arg) => join(tempDir(), arg)),
+      );
+      assert.ok(source.roots.includes(tempDir()), "a worker's root has to lie above the source's name");
+      return (await collect(source.items(null))).map(({ id }) => id);
+    };
+    assert.deepEqual(await idsOf("s-00.tar", "s-{01..00}.tar"), ["s-00", "s-01", "s-00"]);
+    assert.deepEqual(await idsOf("s-{01..01}/x.tar"), ["s-01/x"]);
+    assert.deepEqual(await idsOf("s-{01..01}/*.tar"), ["s-01/x"]);
+    assert.deepEqual(await idsOf("**/*.tar"), ["s-00", "s-01/x", "s-01"]);
+    await assert.rejects(idsOf("s-{00..02}.tar"), { code: "RUN_SOURCE_MISSING", message: /s-02\.tar/ });
+  });
+
+  it("allows a shard's directory, and what a shard that is a link leads to", async () => {
+    await mkdir(join(tempDir(), "blobs"));
+    await writeFile(join(tempDir(), "blobs/1234"), tarOf([]));
+    await symlink("blobs/1234", join(tempDir(), "s.tar"));
+    const { source } = await openSources(["s.tar"], options, { cwd: tempDir() });
+    assert.deepEqual(source.roots, [tempDir(), await realpath(join(tempDir(), "blobs/1234"))]);
+  });
+
+  it("refuses packed archives, with what to do", async () => {
+    for (const name of ["a.tar.gz", "a.tgz", "a.tar.zst", "a.TAR.BZ2", "a.txz"]) {
+      await writeFile(join(tempDir(), name), "");
+      const opening = openSources([name], options, { cwd: tempDir() });
+      await assert.rejects(opening, { code: "RUN_SOURCE_KIND", message: /packed tar archive.*unpack it/ });
+    }
   });
 
   it("draws a sample of all sources together", async () => {

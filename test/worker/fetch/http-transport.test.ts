@@ -1,12 +1,14 @@
-/** What requests cost while they wait: connections, descriptors, turns of large bodies. Through the fetcher, from a real server. */
+/** What requests cost while they wait: connections, descriptors, turns of large bodies, hosts that are given up. Through the fetcher, from a real server. */
 import assert from "node:assert/strict";
 import { once, setMaxListeners } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { resolveOptions } from "../../../src/shared/options.js";
+import { admitAtOnce } from "../../../src/worker/fetch/fetcher.js";
 import { createDial, type Dial } from "../../../src/worker/fetch/guarded-connect.js";
 import { createHttpFetcher, type HttpFetcherOptions } from "../../../src/worker/fetch/http.js";
+import { openHttpTransport } from "../../../src/worker/fetch/http-transport.js";
 
 const never = new AbortController().signal;
 setMaxListeners(0, never);
@@ -123,5 +125,57 @@ describe("worker/fetch/http-transport", () => {
     const stuck = await fetchAll(Array.from({ length: 10 }, (_, i) => at(`stuck${i}`)));
     assert.deepEqual(new Set(stuck), new Set(["FETCH_TIMEOUT"]));
     assert.deepEqual(await fetchAll([at("good")]), ["ok"]);
+  });
+
+  it("gives a host up that answers nothing, fails its items at once, and asks it again after a rest", async () => {
+    let dials = 0;
+    let isDead = true;
+    const real = createDial();
+    const dial: Dial = async (given, timeoutMs) => {
+      if (!isDead) return real(given, timeoutMs);
+      dials += 1;
+      throw Object.assign(new Error("timed out"), { code: "UND_ERR_CONNECT_TIMEOUT" });
+    };
+    respond = (_, response) => response.end("x");
+    const openDead = (restMs: number) =>
+      open({ policy: { ...options, fetchRetries: 0 }, deadHosts: { tries: 10, windowMs: 100, restMs }, dial });
+    /** Asks until the host is given up; returns how many items took their own try. */
+    const giveUp = async () => {
+      for (let own = 0; ; own += 1) {
+        const outcome = await fetcher.fetch(at("dead"), never);
+        assert.ok(!outcome.ok);
+        assert.equal(outcome.failure.code, "FETCH_TIMEOUT");
+        if (/its host has answered none of \d+ tries/.test(outcome.failure.message)) return own;
+      }
+    };
+    openDead(600_000);
+    assert.ok((await giveUp()) >= 10);
+    const before = dials;
+    const rest = await Promise.all(Array.from({ length: 2_000 }, () => fetcher.fetch(at("dead"), never)));
+    assert.ok(rest.every((each) => !each.ok));
+    assert.equal(dials - before, 0, "connections for 2,000 items of a dead host");
+    await fetcher.close();
+    openDead(50);
+    await giveUp();
+    isDead = false;
+    while (!(await fetcher.fetch(at("dead"), never)).ok) await sleep(5);
+    assert.ok((await fetcher.fetch(at("dead"), never)).ok, "an answer ends it for all");
+  });
+
+  it("counts a host that is given up as one that is not reached", async () => {
+    const dial: Dial = async () => {
+      throw Object.assign(new Error("refused"), { code: "ECONNREFUSED" });
+    };
+    const deadHosts = { tries: 1, windowMs: 0, restMs: 600_000 };
+    open();
+    const transport = openHttpTransport({ policy: options, maxItemBytes: 10_000, dial, deadHosts });
+    const origin = new URL(at("dead")).origin;
+    const target = { origin, hostname: "dead.localhost", path: "/", headers: {} };
+    const ask = () => transport.ask(target, { signal: never, admit: admitAtOnce, shown: "dead" });
+    await ask();
+    const reply = await ask();
+    await transport.close();
+    assert.ok(reply.kind === "failed" && reply.isUnreachable && !reply.isRetryable);
+    assert.match(reply.failure.message, /its host has answered none of 1 tries/);
   });
 });
