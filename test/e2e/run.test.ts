@@ -70,7 +70,10 @@ describe("e2e/run", function () {
     assert.match(other.stderr, /precision int8 vs fp32 asked for.*\[RUN_IDENTITY\]/);
     const unknown = await runCli(["run", photos, "--out", out, "--precision", "int4"]);
     assert.equal(unknown.code, 2);
-    assert.match(unknown.stderr, /Expected `precision` to be fp32, int8 or int8-7bit \(there is no fp16 yet.*, got `int4`/);
+    assert.match(
+      unknown.stderr,
+      /Expected `precision` to be fp32, int8 or int8-7bit \(there is no fp16 yet.*, got `int4`/,
+    );
   });
 
   it("finds its run again without --out, says that it is complete, and touches nothing", async () => {
