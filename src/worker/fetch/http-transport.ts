@@ -19,6 +19,7 @@ import {
 } from "./http-client.js";
 import type { RequestFailure } from "./http-failure.js";
 import { finalFailure, type Reply, type RequestSettings, type RequestTarget, request } from "./http-request.js";
+
 export interface TransportOptions extends HttpClientOptions {
   readonly maxItemBytes: number;
   /** Large bodies of one host that are read at once, of the 8 together. @default 1, so that few slow hosts do not hold them all */
