@@ -3,6 +3,7 @@
  * to be there, unlike what a glob matches. Commas in braces (`{train,val}`) are the glob's.
  */
 import { LabelmillError } from "../../shared/errors.js";
+import { redactUri } from "../../shared/http-uri.js";
 
 const range = /\{(\d{1,15})\.\.(\d{1,15})\}/;
 const mostNames = 100_000;
@@ -22,8 +23,10 @@ export function beforeBraceRange(text: string): string {
  */
 export function expandBraceRanges(text: string): readonly string[] {
   const names = expand(text, mostNames);
-  if (names === null)
-    throw new LabelmillError("RUN_SOURCE_KIND", { source: text, found: `a range of more than ${mostNames} names` });
+  if (names === null) {
+    const found = `a range of more than ${mostNames} names`;
+    throw new LabelmillError("RUN_SOURCE_KIND", { source: redactUri(text), found });
+  }
   return names;
 }
 

@@ -4,20 +4,21 @@
  * `s3://b/photos/` the first alone. The store lists in the order of the keys' bytes, which is the order of the items.
  */
 import { LabelmillError, messageOf } from "../../shared/errors.js";
+import { redactUri } from "../../shared/http-uri.js";
 import { openS3Client, type S3ClientSettings } from "../../shared/s3/client.js";
 import { listObjects } from "../../shared/s3/list-objects.js";
 import { parseS3Uri, type S3Place, uriOfObject } from "../../shared/s3-uri.js";
 import { compileSelection } from "./directory.js";
 import type { Selection, Source, SourceItem } from "./source.js";
 
-/** The bucket and prefix that `text` names. Throws RUN_SOURCE_KIND. */
+/** The bucket and prefix that `text` names. Throws RUN_SOURCE_KIND, also for one that holds credentials, as it would be pinned. */
 export function parsePrefix(text: string): S3Place {
+  const shown = redactUri(text);
+  const refuse = (found: string) => new LabelmillError("RUN_SOURCE_KIND", { source: shown, found });
+  if (shown !== text) throw refuse("an s3: uri with credentials; give them in the environment instead (docs/fetch.md)");
   const place = parseS3Uri(text);
-  if (!("reason" in place)) return place;
-  throw new LabelmillError("RUN_SOURCE_KIND", {
-    source: text,
-    found: `an s3: uri that names nothing: ${place.reason}`,
-  });
+  if ("reason" in place) throw refuse(`an s3: uri that names nothing: ${place.reason}`);
+  return place;
 }
 
 /** The resume token is the item's key. `include` and `exclude` apply to what is behind the last slash of the prefix. */

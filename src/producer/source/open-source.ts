@@ -5,7 +5,7 @@
 import { realpath, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { LabelmillError, messageOf, systemCode } from "../../shared/errors.js";
-import { isHttpUri } from "../../shared/http-uri.js";
+import { isHttpUri, redactUri } from "../../shared/http-uri.js";
 import type { InputFormat } from "../../shared/input-formats.js";
 import type { S3ClientSettings } from "../../shared/s3/client.js";
 import { isS3Uri, uriOfObject } from "../../shared/s3-uri.js";
@@ -66,7 +66,8 @@ function nameOf(arg: string, cwd: string): string {
   if (arg === stdinName) return arg;
   if (isS3Uri(arg)) return uriOfObject(parsePrefix(arg));
   if (!isHttpUri(arg)) return resolve(cwd, arg);
-  return hasBraceRange(arg) ? arg : webAddressOf(arg);
+  // What is behind a # is no part of an address, and may be a token.
+  return hasBraceRange(arg) ? (arg.split("#", 1)[0] ?? "") : webAddressOf(arg);
 }
 
 async function openSource(arg: string, options: SourceOptions, place: SourcePlace): Promise<Source> {
@@ -144,7 +145,7 @@ function openBucket(arg: string, options: SourceOptions, s3: S3ClientSettings): 
   const kind = fileKindOf(arg, null)?.kind;
   if (kind !== "tar" && kind !== "packed tar") return openObjectStore(parsePrefix(arg), options, s3);
   const found = "a tar shard in a bucket, which is not read there; download it, and name the file";
-  throw new LabelmillError("RUN_SOURCE_KIND", { source: arg, found });
+  throw new LabelmillError("RUN_SOURCE_KIND", { source: redactUri(arg), found });
 }
 
 /** By the endings of the address; one that says nothing is an image. */

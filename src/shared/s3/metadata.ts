@@ -35,8 +35,12 @@ export async function containerCredentials(env: Environment, isRequired: boolean
     const url = parseUrl(full);
     if (url === null || (url.protocol !== "https:" && !containerHosts.has(url.hostname)))
       throw new Error("AWS_CONTAINER_CREDENTIALS_FULL_URI names neither https nor a service of AWS or this machine");
+    if (url.username !== "" || url.password !== "")
+      throw new Error("AWS_CONTAINER_CREDENTIALS_FULL_URI holds a user name or password");
     const tokenFile = env.AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE;
     const token = tokenFile ? (await readFile(tokenFile, "utf8")).trim() : env.AWS_CONTAINER_AUTHORIZATION_TOKEN;
+    // As a header it would be refused in words that quote it.
+    if (token && !/^[\x20-\x7e]+$/.test(token)) throw new Error("its authorization token is not printable ASCII");
     return credentialsIn(await ask(url.href, token ? { headers: { authorization: token } } : {}));
   } catch (error) {
     throw fail(error);

@@ -28,6 +28,8 @@ export interface DeadHosts {
 
 interface Silence {
   readonly sinceMs: number;
+  /** Of the last failure. */
+  lastMs: number;
   tries: number;
   code: ItemErrorCode;
   /** No request before then; null while the host is not given up. */
@@ -54,7 +56,7 @@ export function createDeadHosts({ tries, windowMs, restMs }: DeadHostSettings): 
   const begin = (host: string, code: ItemErrorCode, nowMs: number): Silence => {
     const [oldest] = silences.keys();
     if (silences.size >= mostHosts && oldest !== undefined) silences.delete(oldest);
-    const silence = { sinceMs: nowMs, tries: 0, code, untilMs: null };
+    const silence = { sinceMs: nowMs, lastMs: nowMs, tries: 0, code, untilMs: null };
     silences.set(host, silence);
     return silence;
   };
@@ -74,8 +76,12 @@ export function createDeadHosts({ tries, windowMs, restMs }: DeadHostSettings): 
     },
     answered: (host) => void silences.delete(host),
     failed(host, code, nowMs) {
-      const silence = silences.get(host) ?? begin(host, code, nowMs);
+      const before = silences.get(host);
+      // Failures that are far apart are of several troubles, which the host may have been rid of in between.
+      const isOfNow = before !== undefined && nowMs - before.lastMs < windowMs;
+      const silence = isOfNow ? before : begin(host, code, nowMs);
       silence.tries += 1;
+      silence.lastMs = nowMs;
       silence.code = code;
       if (silence.tries >= tries && nowMs - silence.sinceMs >= windowMs) silence.untilMs = nowMs + restMs;
     },

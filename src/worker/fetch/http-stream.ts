@@ -48,7 +48,7 @@ class StreamFailure extends Error {
 }
 
 interface Answer {
-  readonly body: Dispatcher.ResponseData["body"];
+  readonly body: AsyncIterable<Buffer>;
   readonly size: number | null;
   readonly etag: string | null;
   /** To be dropped before what was asked for. */
@@ -91,6 +91,7 @@ export async function openHttpStream(
 
 async function* blocksOf(first: Answer, offset: number, reading: Reading): AsyncGenerator<Buffer> {
   let answer = first;
+  let { size } = first;
   let at = offset;
   try {
     for (let tries = 1; ; tries += 1) {
@@ -100,13 +101,16 @@ async function* blocksOf(first: Answer, offset: number, reading: Reading): Async
           tries = 1;
           yield block;
         }
-        return;
+        // A server may give less than it was asked for, and a body without a length may end early unnoticed.
+        if (size === null || at >= size) return;
+        throw new StreamFailure(`it ended after ${at} of ${size} bytes`, { isRetryable: true });
       } catch (thrown) {
         await pause(streamFailureOf(thrown, reading), tries, reading);
       }
       answer = await askWithTries(at, reading);
-      if (answer.size !== first.size || answer.etag !== first.etag)
-        throw new StreamFailure("it changed while it was read");
+      const isOtherSize = size !== null && answer.size !== null && answer.size !== size;
+      if (isOtherSize || answer.etag !== first.etag) throw new StreamFailure("it changed while it was read");
+      size ??= answer.size;
     }
   } catch (error) {
     throw unreadable(error, reading);
@@ -117,7 +121,7 @@ async function* blocksOf(first: Answer, offset: number, reading: Reading): Async
 
 async function* skipBytes({ body, skipBytes: count }: Answer): AsyncGenerator<Buffer> {
   let left = count;
-  for await (const block of body as AsyncIterable<Buffer>) {
+  for await (const block of body) {
     if (left < block.length) yield block.subarray(left);
     left -= Math.min(left, block.length);
   }
@@ -147,7 +151,7 @@ async function ask(offset: number, reading: Reading): Promise<Answer> {
     const response = await send(url, offset, reading);
     const location = headerOf(response.headers, "location");
     if (!isRedirect(response.statusCode) || location === undefined) return answerOf(response, offset, reading);
-    await response.body.dump();
+    response.body.on("error", () => {}).destroy();
     if (parseUrl(location, url.href) === null) throw new StreamFailure("its Location is no address");
     url = parseHttpUrl(location, url);
   }
@@ -189,9 +193,18 @@ function answerOf(response: Dispatcher.ResponseData, offset: number, { needsRang
     throw drop("its server ignores Range, so that no member could be fetched alone; download it, and name the file");
   const length = headerOf(response.headers, "content-length");
   if (statusCode === 200) return { body, size: length === undefined ? null : Number(length), etag, skipBytes: offset };
+  if (statusCode === 416) {
+    const [, total] = /^bytes \*\/(\d+)$/.exec(headerOf(response.headers, "content-range") ?? "") ?? [];
+    const refused = drop("it has no such range");
+    if (total === undefined || offset < Number(total)) throw refused;
+    return { body: nothing(), size: Number(total), etag, skipBytes: 0 };
+  }
   const waitMs = retryAfterMs(headerOf(response.headers, "retry-after"), Date.now()) ?? 0;
   throw drop(`it was answered with status ${statusCode}`, { isRetryable: isBusy(statusCode), waitMs });
 }
+
+/** What lies behind the last byte. */
+async function* nothing(): AsyncGenerator<Buffer> {}
 
 function streamFailureOf(thrown: unknown, { uri, signal }: Reading): StreamFailure {
   signal.throwIfAborted();

@@ -23,5 +23,6 @@ describe("producer/source/brace-range", () => {
     assert.equal(expandBraceRanges("{1..100000}").length, 100_000);
     for (const text of ["{1..100001}", "{0..999999999999999}", "{1..1000}{1..1000}"])
       assert.throws(() => expandBraceRanges(text), { code: "RUN_SOURCE_KIND", message: /more than 100000 names/ });
+    assert.throws(() => expandBraceRanges("https://u:hunter2@h/{1..100001}.tar"), { message: /^((?!hunter2).)*$/ });
   });
 });

@@ -133,6 +133,12 @@ describe("producer/source/object-store", function () {
       ],
     );
     await assert.rejects(openSources(["s3:///x"], options, place), { code: "RUN_SOURCE_KIND" });
+    for (const text of ["s3://b/p?s3_secret_access_key=hunter2", "s3://AK:hunter2@b/p", "s3://AK:hunter2@b/p.tar"]) {
+      await assert.rejects(openSources([text], options, place), (error: Error & { code?: string }) => {
+        assert.deepEqual([error.code, /hunter2/.test(error.message)], ["RUN_SOURCE_KIND", false], error.message);
+        return true;
+      });
+    }
     for (const shard of ["s3://mixed/a.tar", "s3://mixed/a.tar.gz"])
       await assert.rejects(openSources([shard], options, place), {
         code: "RUN_SOURCE_KIND",

@@ -23,6 +23,14 @@ describe("worker/fetch/dead-hosts", () => {
     assert.equal(few.refusal("a", 5_000), null, "two failures far apart are not enough");
   });
 
+  it("takes failures that are far apart for different troubles", () => {
+    const hosts = createDeadHosts(settings);
+    fail(hosts, 0, 10, 50_000);
+    assert.equal(hosts.refusal("a", 50_000), null);
+    fail(hosts, 50_500, 51_000);
+    assert.notEqual(hosts.refusal("a", 51_001), null);
+  });
+
   it("begins anew with any answer", () => {
     const hosts = createDeadHosts(settings);
     fail(hosts, 0, 500);

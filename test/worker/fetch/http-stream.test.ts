@@ -71,6 +71,33 @@ describe("worker/fetch/http-stream", () => {
     assert.ok(asked.length >= 3, String(asked));
   });
 
+  it("asks for the rest where less comes than was asked for, with or without an error", async () => {
+    respond = (request, response) => {
+      const offset = offsetOf(request);
+      const end = Math.min(bytes.length, offset + 120_000);
+      const range = `bytes ${offset}-${end - 1}/${bytes.length}`;
+      response.writeHead(206, { "content-range": range, etag: '"v1"' }).end(bytes.subarray(offset, end));
+    };
+    const found = await read({ offset: 0, needsRanges: true });
+    assert.ok(found.bytes.equals(bytes));
+    assert.deepEqual(asked, ["bytes=0-", "bytes=120000-", "bytes=240000-"]);
+  });
+
+  it("goes on in a file whose size it learns only then", async () => {
+    respond = (request, response) => {
+      if (offsetOf(request) > 0) return ranges(request, response).end(bytes.subarray(offsetOf(request)));
+      response.writeHead(200, { etag: '"v1"' });
+      return response.write(bytes.subarray(0, 100_000), () => request.socket.destroy());
+    };
+    assert.ok((await read({ offset: 0, needsRanges: false })).bytes.equals(bytes));
+  });
+
+  it("gives nothing behind the last byte, and refuses other ranges that are not there", async () => {
+    respond = (_, response) => response.writeHead(416, { "content-range": "bytes */300000" }).end();
+    assert.deepEqual(await read({ offset: 300_000, needsRanges: true }), { size: 300_000, bytes: Buffer.alloc(0) });
+    await rejects({ offset: 10, needsRanges: true }, /no such range/);
+  });
+
   it("does not join two versions of a file", async () => {
     respond = (request, response) => {
       ranges(request, response, `"${asked.length}"`);
