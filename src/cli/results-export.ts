@@ -29,7 +29,7 @@ export function registerResultsExport(results: Command): void {
     .option("--columns <names>", "of csv and jsonl, with commas between them (default: all but embedding)")
     .option("--image-root <dir>", "label-studio and coco give the paths of local images relative to this", "/")
     .option("--copy", "of imagefolder: copies of the images instead of links to them")
-    .option("--force", "replace what is there")
+    .option("--force", "replace a file that is there; never a directory")
     .option("--json", "print one JSON object on stdout")
     .action(exportCommand);
 }

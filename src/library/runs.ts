@@ -117,10 +117,16 @@ function control(command: RunCommand, given: string, options: RunsOptions): Prom
 }
 
 async function controlLive({ redis, record, runId, dataDir }: LiveRun, command: RunCommand): Promise<RunChange> {
+  if (command === "rm") {
+    requireOutcome(command, runId, record.state);
+    // First: with the record its lists go, and without those nothing finds the jobs.
+    await dropQueue(redis, runId);
+    return controlRun(redis, record, command);
+  }
   // Between the move and the note the server may end; noted before, a refused command would be noted too.
   const change = await controlRun(redis, record, command);
-  if (command === "cancel" || command === "rm") await dropQueue(redis, runId);
-  if (dataDir !== null && command !== "rm") await writeWish(dataDir, wishes[command]);
+  if (dataDir !== null) await writeWish(dataDir, wishes[command]);
+  if (command === "cancel") await dropQueue(redis, runId);
   return change;
 }
 

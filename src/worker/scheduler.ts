@@ -33,13 +33,16 @@ export function createScheduler(
   const count = (run: ServedRun) => served.get(run) ?? 0;
   let current: readonly ServedRun[] = [];
   let refreshAtMs = 0;
+  /** A new run starts level with its equals, else it would be served alone until it has caught up. */
+  const levelOf = (run: ServedRun): number => {
+    const equals = current.filter((other) => served.has(other) && other.priority() === run.priority());
+    return equals.length === 0 ? 0 : Math.min(...equals.map(count));
+  };
   const refresh = async (): Promise<void> => {
     if (Date.now() < refreshAtMs) return;
     current = await findRuns();
     refreshAtMs = Date.now() + findRunsEveryMs;
-    // A new run starts level with the others, else it would be served alone until it has caught up.
-    const level = Math.min(...served.values());
-    for (const run of current) if (!served.has(run)) served.set(run, Number.isFinite(level) ? level : 0);
+    for (const run of current) if (!served.has(run)) served.set(run, levelOf(run));
     for (const run of served.keys()) {
       if (current.includes(run) || isInHand(run)) continue;
       served.delete(run);

@@ -103,8 +103,8 @@ describe("results/export", () => {
     const names = (await readdir(at("to"), { recursive: true })).filter((name) => /-/.test(name)).sort();
     assert.deepEqual(names, ["crane_1/00000001-b.jpeg", "crane_2/00000002-a.jpg", "x_y/00000000-a.jpg"]);
     assert.equal(await readlink(at("to/crane_1/00000001-b.jpeg")), at("b"));
-    await exportRows(rows, "imagefolder", { copy: true, force: true });
-    assert.ok((await lstat(at("to/crane_1/00000001-b.jpeg"))).isFile());
+    await exportRows(rows, "imagefolder", { to: "copies", copy: true });
+    assert.ok((await lstat(at("copies/crane_1/00000001-b.jpeg"))).isFile());
   });
 
   it("writes Label Studio tasks with one choice each, and the configuration that has the choices", async () => {
@@ -147,17 +147,18 @@ describe("results/export", () => {
     assert.deepEqual(categories, [{ id: 282, name: "tabby", supercategory: "" }]);
   });
 
-  it("replaces nothing unless it is told to, and never a directory that is no export", async () => {
+  it("replaces nothing unless it is told to, and never a directory", async () => {
     await writeFile(at("to"), "mine");
     await assert.rejects(exportRows([okRow(0)], "csv"), { code: "RESULTS_EXISTS" });
     assert.equal(await text("to"), "mine");
     await exportRows([okRow(0)], "csv", { force: true });
     assert.match(await text("to"), /^run_id,/);
-    await mkdir(at("photos"));
-    await writeFile(at("photos/mine.jpg"), "mine");
+    // Named as an export of images is.
+    await mkdir(at("photos/holiday"), { recursive: true });
+    await writeFile(at("photos/holiday/20240101-120000.jpg"), "mine");
     const onto = exportRows([okRow(0)], "imagefolder", { to: "photos", force: true });
-    await assert.rejects(onto, { code: "RESULTS_EXISTS", message: /not an export/ });
-    assert.equal(await text("photos/mine.jpg"), "mine");
+    await assert.rejects(onto, { code: "RESULTS_EXISTS", message: /a directory is never replaced/ });
+    assert.equal(await text("photos/holiday/20240101-120000.jpg"), "mine");
   });
 
   it("leaves nothing where it is interrupted", async () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { mock } from "node:test";
 import type { TakenChunk } from "../../src/worker/run-queue.js";
 import { createScheduler } from "../../src/worker/scheduler.js";
 import type { ServedRun } from "../../src/worker/serving.js";
@@ -29,6 +30,9 @@ function testRun(runId: string, chunks: number, { priority = 0, chunkItems = 1 }
 const everything = Number.NEGATIVE_INFINITY;
 
 describe("worker/scheduler", () => {
+  beforeEach(() => mock.timers.enable({ apis: ["Date"], now: Date.now() }));
+  afterEach(() => mock.timers.reset());
+
   const schedulerOf = (...runs: { run: ServedRun }[]) =>
     createScheduler(
       async () => runs.map(({ run }) => run),
@@ -58,6 +62,19 @@ describe("worker/scheduler", () => {
     const runs = ["a", "b", "c"].map((id) => testRun(id, 90));
     const ids = await takeIds(schedulerOf(...runs), 90);
     for (let i = 0; i < 90; i += 3) assert.deepEqual([...ids.slice(i, i + 3)].sort(), ["a", "b", "c"]);
+  });
+
+  it("starts a new run level with its equals, whatever others wait", async () => {
+    const low = testRun("l", 9);
+    const runs = [testRun("a", 99, { priority: 1, chunkItems: 1_000 }), low];
+    const scheduler = createScheduler(
+      async () => runs.map(({ run }) => run),
+      () => false,
+    );
+    assert.equal(await takeIds(scheduler, 3), "aaa");
+    runs.push(testRun("c", 99, { priority: 1, chunkItems: 1_000 }));
+    mock.timers.tick(1_001);
+    assert.equal([...(await takeIds(scheduler, 10))].filter((id) => id === "c").length, 5);
   });
 
   it("counts items, not chunks: a run of small chunks gets more of them", async () => {

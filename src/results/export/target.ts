@@ -3,7 +3,7 @@
  * one, and what fails or is interrupted leaves nothing. Exports go to the local file system, wherever the dataset lies.
  */
 import { randomBytes } from "node:crypto";
-import { lstat, mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { lstat, mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LabelmillError, messageOf, systemCode } from "../../shared/errors.js";
 
@@ -13,9 +13,6 @@ export interface Target {
   readonly temporary: string;
   readonly path: string;
 }
-
-/** How `imagefolder` names images. */
-const exportedImage = /^\d{8,}-/;
 
 /** Bytes that wait before they are written. */
 const bufferBytes = 1 << 20;
@@ -47,30 +44,21 @@ export async function writeTargets<T>(
 
 async function putInPlace({ path, temporary }: Target, force: boolean): Promise<void> {
   await requireFree(path, force);
-  // A directory that holds something cannot be renamed over.
-  if (force) await rm(path, { recursive: true, force: true });
   await rename(temporary, path);
 }
 
-/** `force` may replace a file, and a directory that holds nothing but what an export of ours does; nobody's photos. */
+/** `force` may replace a file, and never a directory: it may hold somebody's photos. */
 async function requireFree(path: string, force: boolean): Promise<void> {
   const found = await lstat(path).catch((error: unknown) => {
     if (systemCode(error) === "ENOENT") return null;
     throw writeFailure(path, error);
   });
   if (found === null) return;
-  if (force && (found.isDirectory() ? await isExport(path) : true)) return;
-  const way = force ? "it is not an export, so --force does not replace it" : "it is replaced with --force alone";
+  if (force && !found.isDirectory()) return;
+  const way = found.isDirectory()
+    ? "a directory is never replaced; remove it first"
+    : "it is replaced with --force alone";
   throw new LabelmillError("RESULTS_EXISTS", { path, way });
-}
-
-async function isExport(directory: string): Promise<boolean> {
-  for (const entry of await readdir(directory, { withFileTypes: true })) {
-    if (!entry.isDirectory()) return false;
-    const names = await readdir(join(directory, entry.name));
-    if (!names.every((name) => exportedImage.test(name))) return false;
-  }
-  return true;
 }
 
 function writeFailure(path: string, error: unknown): LabelmillError {
@@ -93,7 +81,8 @@ export async function writeFile<T>(path: string, action: (output: Output) => Pro
     let pieces: Uint8Array[] = [];
     let size = 0;
     const flush = async () => {
-      if (size > 0) await handle.writev(pieces);
+      // Not by `writev`, which resolves where a full disk took a part alone.
+      if (size > 0) await handle.writeFile(Buffer.concat(pieces));
       pieces = [];
       size = 0;
     };
