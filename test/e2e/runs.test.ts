@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { cancelRun, listRuns, pauseRun, removeRun, resumeRun, run, showRun, watchRun } from "labelmill";
 import { verifyResults } from "../../src/results/verify.js";
+import { isCode } from "../../src/shared/errors.js";
 import { startMortalRedis } from "../chaos/processes.js";
 import { type RunningCli, runCli, startCli } from "../support/cli.js";
 import { resnet50ForTests } from "../support/model.js";
@@ -55,6 +56,15 @@ describe("e2e/runs", function () {
     return runId;
   }
 
+  /** A server that is asked while it ends is an error, and gone soon. */
+  async function serverIsGone(runId: string): Promise<void> {
+    const redisOf = () => showRun(runId).then(({ redis }) => redis);
+    const orEnding = (error: unknown) => {
+      if (!isCode(error, "REDIS_SERVER_FAILED")) throw error;
+    };
+    while ((await redisOf().catch(orEnding)) !== null) await sleep(50);
+  }
+
   async function assertWhole(out: string): Promise<void> {
     const { complete, rows, problems } = await verifyResults(out);
     assert.deepEqual({ complete, rows, problems }, { complete: true, rows: items, problems: [] });
@@ -104,7 +114,7 @@ describe("e2e/runs", function () {
     const first = startCli(["run", ...args]);
     const runId = await pauseMidway(out);
     await kill(first);
-    while ((await showRun(runId)).redis !== null) await sleep(50);
+    await serverIsGone(runId);
     const left = await showRun(runId);
     assert.deepEqual([left.state, left.items, left.chunks.done], ["interrupted", items, (await partsOf(out)).length]);
     assert.match(left.note ?? "", /repeat the command that started it to go on; it is paused still/);
