@@ -183,24 +183,34 @@ function answerOf(response: Dispatcher.ResponseData, offset: number, { needsRang
   if (!fileEncodings.has(encoding)) throw drop(`its content encoding \`${encoding.slice(0, 100)}\` is not known`);
   const etag = headerOf(response.headers, "etag") ?? null;
   if (statusCode === 206) {
-    const [, first, total] =
-      /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headerOf(response.headers, "content-range") ?? "") ?? [];
-    if (Number(first) !== offset) throw drop("its server answered with another range");
-    if (needsRanges && total === "*") throw drop("its server does not tell its size");
-    return { body, size: total === "*" ? null : Number(total), etag, skipBytes: 0 };
+    const { first, size } = rangeIn(response);
+    if (first !== offset) throw drop("its server answered with another range");
+    if (needsRanges && size === null) throw drop("its server does not tell its size");
+    return { body, size, etag, skipBytes: 0 };
   }
   if (statusCode === 200 && needsRanges)
     throw drop("its server ignores Range, so that no member could be fetched alone; download it, and name the file");
   const length = headerOf(response.headers, "content-length");
   if (statusCode === 200) return { body, size: length === undefined ? null : Number(length), etag, skipBytes: offset };
   if (statusCode === 416) {
-    const [, total] = /^bytes \*\/(\d+)$/.exec(headerOf(response.headers, "content-range") ?? "") ?? [];
     const refused = drop("it has no such range");
-    if (total === undefined || offset < Number(total)) throw refused;
-    return { body: nothing(), size: Number(total), etag, skipBytes: 0 };
+    const size = sizeBefore(response, offset);
+    if (size === null) throw refused;
+    return { body: nothing(), size, etag, skipBytes: 0 };
   }
   const waitMs = retryAfterMs(headerOf(response.headers, "retry-after"), Date.now()) ?? 0;
   throw drop(`it was answered with status ${statusCode}`, { isRetryable: isBusy(statusCode), waitMs });
+}
+
+function rangeIn({ headers }: Dispatcher.ResponseData): { readonly first: number; readonly size: number | null } {
+  const [, first, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headerOf(headers, "content-range") ?? "") ?? [];
+  return { first: Number(first), size: total === "*" ? null : Number(total) };
+}
+
+/** The size that a refused range tells, where `offset` is not before it; else null. */
+function sizeBefore({ headers }: Dispatcher.ResponseData, offset: number): number | null {
+  const [, total] = /^bytes \*\/(\d+)$/.exec(headerOf(headers, "content-range") ?? "") ?? [];
+  return total === undefined || offset < Number(total) ? null : Number(total);
 }
 
 /** What lies behind the last byte. */
