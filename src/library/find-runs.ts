@@ -3,6 +3,7 @@
  * such a server ended before its run did, in what it left. Connections are open while the caller's action lasts.
  */
 import { join } from "node:path";
+import { editDistance } from "../shared/edit-distance.js";
 import { LabelmillError } from "../shared/errors.js";
 import { closeRedis, openRedis, type Redis, redactUrl } from "../shared/redis.js";
 import { listKnownRuns } from "../shared/run-index.js";
@@ -116,18 +117,4 @@ export function pickRun(runs: readonly FoundRun[], given: string, hasUrl: boolea
 
 function randomPart(runId: string): string {
   return runId.slice(runId.indexOf("-") + 1);
-}
-
-/** Insertions, deletions and replacements from one text to the other (Levenshtein). */
-function editDistance(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= from.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= to.length; j += 1) {
-      const replaced = (row[j - 1] ?? 0) + (from[i - 1] === to[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[to.length] ?? 0;
 }

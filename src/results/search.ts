@@ -3,6 +3,7 @@
  * image's embedding is, the caller knows (`library/search`); nothing here runs a model.
  */
 import type { Row } from "../dataset/row.js";
+import { editDistance } from "../shared/edit-distance.js";
 import { LabelmillError } from "../shared/errors.js";
 import { findNearestInThreads } from "./nearest-threads.js";
 import type { OpenedResults } from "./open.js";
@@ -96,24 +97,10 @@ function nearestNames(asked: string, names: readonly string[]): string[] {
   return names
     .map((name) => ({
       name,
-      edits: name.toLowerCase().includes(wanted) ? 0 : editsBetween(wanted, name.toLowerCase()),
+      edits: name.toLowerCase().includes(wanted) ? 0 : editDistance(wanted, name.toLowerCase()),
     }))
     .filter(({ edits }) => edits <= most)
     .sort((a, b) => a.edits - b.edits || (a.name < b.name ? -1 : 1))
     .slice(0, 3)
     .map(({ name }) => name);
-}
-
-/** Levenshtein's distance: letters put in, left out or replaced. */
-function editsBetween(a: string, b: string): number {
-  let before = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i += 1) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j += 1) {
-      const replaced = (before[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      row.push(Math.min(replaced, (before[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1));
-    }
-    before = row;
-  }
-  return before[b.length] ?? 0;
 }
