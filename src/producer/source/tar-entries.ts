@@ -37,11 +37,14 @@ export type TarEntry =
   /** Nothing can be read behind `byte`. */
   | { readonly kind: "damage"; readonly byte: number; readonly problem: string };
 
+/** Of a path that an operating system knows (PATH_MAX of Linux). Without a bound, a segment of items could be any size. */
+const longestNameBytes = 4096;
 /** Names have kB at most; pax records of some programs hold extended attributes. */
 const largestExtensionBytes = 2 ** 20;
 /** GNU tar fills archives to records of 10 kB, and of 1 MB at most where somebody sets it (`--blocking-factor`). */
 const mostFillBytes = 2 ** 20;
 const readBytes = 2 ** 16;
+const shownNameBytes = 256;
 const nothing: MemberExtension = {};
 
 const others: Readonly<Record<string, string>> = {
@@ -128,8 +131,12 @@ async function entryOf(
   const offset = header.type === "S" ? await behindSparseMap(input, block, behind) : behind;
   const next = offset + paddedBytes(size);
   if (offset + size > input.size) {
-    const shown = JSON.stringify(name.toString("utf8").slice(0, 256));
+    const shown = JSON.stringify(name.subarray(0, shownNameBytes).toString("utf8"));
     return { kind: "damage", byte: at, problem: `it is cut off in the middle of ${shown}, which has ${size} bytes` };
+  }
+  if (name.length > longestNameBytes) {
+    const problem = `its name has ${name.length} bytes; ${longestNameBytes} are read`;
+    return { kind: "refused", name, problem, byte: at, next };
   }
   if (isSparse)
     return { kind: "refused", name, problem: "it is a sparse file; pack it without --sparse", byte: at, next };

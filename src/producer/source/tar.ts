@@ -35,6 +35,8 @@ export interface ShardReader {
 
 /** Behind the last thing that can be read. */
 export const endToken = "end";
+/** Of a name that is refused. */
+const mostShownChars = 256;
 
 /** What archives are packed in, so that no member can be read without all before it, and how to unpack them. */
 const signatures: readonly (readonly [string, readonly number[]])[] = [
@@ -67,8 +69,10 @@ export function createShardReader(selection: Selection): ShardReader {
     const reason = reasonToLeave(name) ?? (key === null ? "hidden file in a shard" : null);
     if (reason !== null || key === null) return leave(reason ?? "");
     const token = String(entry.next);
-    if (entry.kind === "refused")
-      return { ...damagedItem(shard, entry.byte, `${JSON.stringify(name)}: ${entry.problem}`, token), id: key };
+    if (entry.kind === "refused") {
+      const problem = `${JSON.stringify(name.slice(0, mostShownChars))}: ${entry.problem}`;
+      return { ...damagedItem(shard, entry.byte, problem, token), id: key.slice(0, mostShownChars) };
+    }
     const { offset, length } = entry;
     return {
       uri: uriOfTarMember({ archive: shard.archive, name: encodeMemberName(entry.name), offset, length }),

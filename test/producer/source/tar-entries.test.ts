@@ -115,6 +115,19 @@ describe("producer/source/tar-entries", () => {
     );
   });
 
+  it("refuses a name that no file can have, and goes on behind it", async () => {
+    const name = `${"n".repeat(5_000)}.jpg`;
+    const long = extended("x", paxRecord("path", name), { name: "q", data: "123" });
+    const entries = await entriesOf(Buffer.concat([...long, tarOf([{ name: "a.jpg" }])]));
+    assert.deepEqual(
+      entries.map((entry) => [entry.kind, "problem" in entry ? entry.problem : ""]),
+      [
+        ["refused", "its name has 5004 bytes; 4096 are read"],
+        ["file", ""],
+      ],
+    );
+  });
+
   it("ends at a damage, and names its byte", async () => {
     const a = tarMember({ name: "a.jpg", data: "aaa" });
     const header = tarHeader({ name: "b.jpg", data: Buffer.alloc(600) });
