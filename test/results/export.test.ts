@@ -107,6 +107,18 @@ describe("results/export", () => {
     assert.ok((await lstat(at("copies/crane_1/00000001-b.jpeg"))).isFile());
   });
 
+  it("makes folders and names of labels and files that are as long as they like, or look like each other", async () => {
+    await writeFile(at("a.jpg"), "a");
+    await writeFile(at(`a.${"b".repeat(200)}`), "b");
+    const labels = ["x", "x", "x_1", "y".repeat(400)];
+    const rows = labels.map((label, i) => ({ ...okRow(i), uri: at("a.jpg"), label, label_index: i }));
+    const long = { ...okRow(4), uri: at(`a.${"b".repeat(200)}`), label: "x_1", label_index: 2 };
+    await exportRows([...rows, long], "imagefolder");
+    const folders = (await readdir(at("to"))).sort();
+    assert.deepEqual(folders, ["x_0", "x_1", "x_1_1", "y".repeat(220)]);
+    assert.equal((await readdir(at("to/x_1"))).length, 2);
+  });
+
   it("writes Label Studio tasks with one choice each, and the configuration that has the choices", async () => {
     const rows = [
       { ...okRow(0), label: "a<b" },

@@ -24,11 +24,18 @@ export function nameApart(
 ): ReadonlyMap<number, ExportedClass> {
   const uses = new Map<string, number>();
   for (const label of labels.values()) uses.set(nameOf(label), (uses.get(nameOf(label)) ?? 0) + 1);
+  // Names that are nobody else's come first, so that none of the others can be made the same.
+  const taken = new Set([...uses].filter(([, count]) => count === 1).map(([name]) => name));
   const sorted = [...labels].sort(([a], [b]) => a - b);
   return new Map(
     sorted.map(([index, label]) => {
-      const name = nameOf(label);
-      return [index, { index, name: (uses.get(name) ?? 0) > 1 ? `${name}_${index}` : name }];
+      let name = nameOf(label);
+      if ((uses.get(name) ?? 0) > 1) {
+        do name = `${name}_${index}`;
+        while (taken.has(name));
+        taken.add(name);
+      }
+      return [index, { index, name }];
     }),
   );
 }

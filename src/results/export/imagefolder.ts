@@ -6,8 +6,10 @@ import { nameApart, readClasses } from "./classes.js";
 import type { Exporter } from "./exporter.js";
 import { leaveOut, rowsOf } from "./rows.js";
 
-/** Of a file name, on the usual file systems, less the index, the dashes and the ending. */
-const longestNameBytes = 200;
+/** Of a name, on the usual file systems, less the index and the dashes. */
+const longestNameBytes = 220;
+/** More behind a dot is no ending that a program would go by. */
+const longestEnding = 10;
 
 /**
  * A directory a class, with symbolic links to its images (or copies), as torchvision's ImageFolder takes it. Names begin with
@@ -42,15 +44,20 @@ export const imagefolderExporter: Exporter = {
 /** A label as the name of a directory. */
 function folderName(label: string): string {
   const name = label.replaceAll(/[/\\\p{Cc}]/gu, "_");
-  return /^\.*$/.test(name) ? `_${name}` : name;
+  return cutName(/^\.*$/.test(name) ? `_${name}` : name);
+}
+
+/** Without half a character at its end. */
+function cutName(name: string): string {
+  return Buffer.from(name, "utf8").subarray(0, longestNameBytes).toString("utf8").replaceAll("\uFFFD", "_");
 }
 
 /** `00000042-cat.jpg`; what the bytes were found to be ends a name that has no ending. */
 function fileName({ item_index, uri, format }: Pick<Row, "item_index" | "uri" | "format">): string {
   const base = basename(uri);
-  const ending = extname(base) || (format === null ? "" : `.${format}`);
-  const stem = Buffer.from(basename(base, ending), "utf8").subarray(0, longestNameBytes).toString("utf8");
-  return `${String(item_index).padStart(8, "0")}-${stem.replaceAll("\uFFFD", "_")}${ending}`;
+  const found = extname(base);
+  const ending = found !== "" && found.length <= longestEnding ? found : format === null ? "" : `.${format}`;
+  return `${String(item_index).padStart(8, "0")}-${cutName(basename(base, ending))}${ending}`;
 }
 
 async function isReadable(path: Buffer): Promise<boolean> {
