@@ -11,6 +11,7 @@ import type { Fetcher } from "../../src/worker/fetch/fetcher.js";
 import { failedWith, type Outcome, succeeded } from "../../src/worker/outcome.js";
 import { createPredictionWindow } from "../../src/worker/prediction-window.js";
 import type { RunQueue } from "../../src/worker/run-queue.js";
+import { childSettings } from "../support/compute-settings.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
 import {
   assertSound,
@@ -115,22 +116,7 @@ describe("worker/duplicates", function () {
       const entry = fileURLToPath(new URL("./compute-client/scripted-child.js", import.meta.url));
       const spawnChild = () =>
         fork(entry, ["works"], { serialization: "advanced", stdio: ["ignore", "ignore", "pipe", "ipc"] });
-      client = await createComputeClient(spawnChild, {
-        modelDir: "/nowhere",
-        modelSha256: "",
-        engine: "onnx",
-        precision: "fp32",
-        calibration: null,
-        observe: false,
-        batchSize: 4,
-        maxWaitMs: 10,
-        decodeConcurrency: 2,
-        engineThreads: 1,
-        itemTimeoutMs: 10_000,
-        maxPixels: 1000,
-        withLogits: false,
-        driverEnv: {},
-      });
+      client = await createComputeClient(spawnChild, { ...childSettings, itemTimeoutMs: 10_000 });
     });
     afterEach(() => client.close());
 

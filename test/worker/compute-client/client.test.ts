@@ -9,23 +9,8 @@ import {
   createComputeClient,
 } from "../../../src/worker/compute-client/client.js";
 import type { Outcome } from "../../../src/worker/outcome.js";
+import { childSettings } from "../../support/compute-settings.js";
 
-const settings: ComputeSettings = {
-  modelDir: "/nowhere",
-  modelSha256: "",
-  engine: "onnx",
-  precision: "fp32",
-  calibration: null,
-  observe: false,
-  batchSize: 4,
-  maxWaitMs: 10,
-  decodeConcurrency: 2,
-  engineThreads: 1,
-  itemTimeoutMs: 1_000,
-  maxPixels: 1000,
-  withLogits: false,
-  driverEnv: {},
-};
 const timing: ClientTiming = { startTimeoutMs: 30_000, silenceMarginMs: 500, imageMarginMs: 0, backoffMs: 10 };
 
 describe("worker/compute-client/client", function () {
@@ -54,7 +39,7 @@ describe("worker/compute-client/client", function () {
       });
     client = await createComputeClient(
       spawnChild,
-      { ...settings, ...asked },
+      { ...childSettings, ...asked },
       {
         log: { warn: (message) => log.push(message) },
         timing: { ...timing, ...changed },

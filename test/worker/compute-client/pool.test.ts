@@ -1,27 +1,10 @@
 import assert from "node:assert/strict";
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import type { ComputeSettings } from "../../../src/worker/compute/protocol.js";
 import { type ComputeClient, createComputeClient } from "../../../src/worker/compute-client/client.js";
 import { poolClients } from "../../../src/worker/compute-client/pool.js";
+import { childSettings } from "../../support/compute-settings.js";
 import { isAlive } from "../../support/processes.js";
-
-const settings: ComputeSettings = {
-  modelDir: "/nowhere",
-  modelSha256: "",
-  engine: "onnx",
-  precision: "fp32",
-  calibration: null,
-  observe: false,
-  batchSize: 4,
-  maxWaitMs: 10,
-  decodeConcurrency: 2,
-  engineThreads: 1,
-  itemTimeoutMs: 2_000,
-  maxPixels: 1000,
-  withLogits: false,
-  driverEnv: {},
-};
 
 describe("worker/compute-client/pool", function () {
   this.timeout(20_000);
@@ -35,7 +18,11 @@ describe("worker/compute-client/pool", function () {
     const sizes = [4, 8];
     clients = await Promise.all(
       sizes.map((batchSize) =>
-        createComputeClient(spawnChild, { ...settings, batchSize }, { timing: { backoffMs: 10 } }),
+        createComputeClient(
+          spawnChild,
+          { ...childSettings, batchSize, itemTimeoutMs: 2_000 },
+          { timing: { backoffMs: 10 } },
+        ),
       ),
     );
     pool = poolClients(clients);
