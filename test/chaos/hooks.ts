@@ -17,7 +17,7 @@ import {
   growRunScript,
   sealRunScript,
 } from "../../src/shared/run-scripts.js";
-import { type Act, type Passage, type Plan, type Point, planVariable, type Step } from "./plan.js";
+import { type Act, type Passage, type Plan, type Point, planVariable, type Step, toLogLine } from "./plan.js";
 
 const plan = JSON.parse(process.env[planVariable] ?? '{"log":"/dev/null","acts":[]}') as Plan;
 const passed = new Map<Point, number>();
@@ -34,7 +34,7 @@ function pass(point: Point, of?: string): void {
     ...(of && { of }),
     ...(act && { acted: act.what }),
   };
-  appendFileSync(plan.log, `${JSON.stringify(note)}\n`);
+  appendFileSync(plan.log, toLogLine(note));
   if (act !== undefined) perform(act.what);
 }
 

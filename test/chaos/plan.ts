@@ -46,11 +46,17 @@ export interface Passage {
   readonly acted?: Act["what"];
 }
 
-/** The attempt log so far; a last line that a kill cut short cannot exist, since a line is one write. */
+/** A passage as it stands in the attempt log: on a line of its own, whatever a process that was killed left before it. */
+export const toLogLine = (passage: Passage): string => `\n${JSON.stringify(passage)}\n`;
+
+/**
+ * The attempt log so far, without lines that are there in part: a process may be killed while it writes one, and another
+ * may be writing. A whole line, and no other, ends in a brace.
+ */
 export async function readLog(file: string): Promise<Passage[]> {
   const text = await readFile(file, "utf8").catch(() => "");
   return text
     .split("\n")
-    .filter((line) => line !== "")
+    .filter((line) => line.endsWith("}"))
     .map((line) => JSON.parse(line) as Passage);
 }
