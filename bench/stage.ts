@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findPlaces } from "../src/library/places.js";
 import { run } from "../src/library/run.js";
+import type { Precision } from "../src/shared/precision.js";
 import { openDecoder } from "../src/worker/compute/decode.js";
 import { inputBytes } from "../src/worker/compute/protocol.js";
 import { describeModel } from "../src/worker/model/describe-model.js";
@@ -22,17 +23,22 @@ export interface StageRequest {
   /** Images to measure, after a warm-up. */
   readonly images: number;
   readonly threads: number;
+  readonly model: string;
+  readonly precision: Precision;
+  /** Where the model is; null for the user's own cache. */
+  readonly cacheDir: string | null;
 }
 
 export interface StageResult {
   readonly imagesPerSecond: number;
 }
 
-const model = await describeModel(findPlaces().cacheDir, "resnet50", "fp32");
 const maxPixels = 100_000_000;
 
 const stages = { infer: measureInfer, decode: measureDecode, "end-to-end": measureEndToEnd };
 const request = JSON.parse(process.argv[2] ?? "") as StageRequest;
+const cacheDir = request.cacheDir ?? findPlaces().cacheDir;
+const model = await describeModel(cacheDir, request.model, request.precision);
 const imagesPerSecond = await stages[request.stage](request);
 process.stdout.write(JSON.stringify({ imagesPerSecond } satisfies StageResult));
 
@@ -49,7 +55,7 @@ async function measureInfer({ photos, width, images, threads }: StageRequest): P
     const outcome = await decoder.decode(bytes);
     if (outcome.ok) batch.set(outcome.value.pixels, i * inputBytes);
   }
-  const modelDir = modelDirectory(findPlaces().cacheDir, model.name);
+  const modelDir = modelDirectory(cacheDir, model.name);
   const engine = await openEngine({ ...model, engine: "onnx", modelDir, engineThreads: threads });
   await engine.infer(batch, width);
   const startedMs = performance.now();
@@ -81,13 +87,13 @@ async function measureDecode({ photos, width, images }: StageRequest): Promise<n
 }
 
 /** The whole way, from the first chunk that a ready worker takes to the last one committed, as Parquet. */
-async function measureEndToEnd({ photos }: StageRequest): Promise<number> {
+async function measureEndToEnd({ photos, precision }: StageRequest): Promise<number> {
   const out = await mkdtemp(join(tmpdir(), "lm-bench-out-"));
   let startedMs = Number.NaN;
   const onStart = () => {
     startedMs = performance.now();
   };
-  const { summary } = await run(photos, { out: join(out, "dataset"), onStart });
+  const { summary } = await run(photos, { out: join(out, "dataset"), cacheDir, model: model.name, precision, onStart });
   const seconds = (performance.now() - startedMs) / 1000;
   await rm(out, { recursive: true, force: true });
   if (summary.failed > 0) throw new Error(`Expected no failed rows, got ${JSON.stringify(summary.failuresByCode)}`);

@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --photos DIR --images N --rounds N]`: model alone, decoding alone, and the whole way through queue and
+ * `npm run bench [-- --photos DIR --images N --rounds N --precision P]`: model alone, decoding alone, and the whole way through queue and
  * Parquet, interleaved, so that a noisy machine disturbs all of them alike. Each stage counts by the best of its sweep.
  * The bound is 1 / (1/infer + 1/decode): what cores that both stages share could reach with no cost in between.
  */
@@ -9,6 +9,7 @@ import { availableParallelism, cpus } from "node:os";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { precisions } from "../src/shared/precision.js";
 import type { StageRequest, StageResult } from "./stage.js";
 import { makeCorpus } from "./support/corpus.js";
 import { childCpuSeconds } from "./support/process-times.js";
@@ -19,12 +20,16 @@ const { values } = parseArgs({
     photos: { type: "string" },
     images: { type: "string", default: "400" },
     rounds: { type: "string", default: "5" },
+    precision: { type: "string", default: "fp32" },
   },
 });
 const threads = availableParallelism();
 const photos = resolve(values.photos ?? (await firstPresent("../shared/photos-labelled", "examples/photos")));
 const images = Number(values.images);
 const rounds = Number(values.rounds);
+const precision = precisions.find((each) => each === values.precision);
+if (precision === undefined)
+  throw new Error(`Expected --precision to be ${precisions.join(", ")}, got ${values.precision}`);
 
 interface Measurement {
   readonly name: string;
@@ -34,7 +39,7 @@ interface Measurement {
 }
 
 const corpus = await makeCorpus(photos, images);
-const stage = { photos: corpus.dir, images, threads };
+const stage = { photos: corpus.dir, images, threads, model: "resnet50", precision, cacheDir: null };
 const measurement = (name: string, request: StageRequest): Measurement => ({
   name,
   request,

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 
 /** Kernel ticks of /proc are hundredths of a second on every Linux that Node runs on (proc(5), USER_HZ). */
 const ticksPerSecond = 100;
@@ -22,6 +22,11 @@ export async function residentMebibytes(pid: number): Promise<number | null> {
 export async function childrenOf(pid: number): Promise<number[]> {
   const list = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
   return list.trim().split(" ").filter(Boolean).map(Number);
+}
+
+/** Files, sockets and pipes that a process has open (Linux). */
+export async function openHandles(pid: number): Promise<number> {
+  return (await readdir(`/proc/${pid}/fd`).catch(() => [])).length;
 }
 
 /** The kernel's own mark of the highest resident memory, so that no peak falls between two samples (Linux). */

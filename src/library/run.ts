@@ -13,6 +13,7 @@ import { readSummary, type Summary } from "../dataset/summary.js";
 import { enqueueRun, requeueLostChunks } from "../producer/enqueue.js";
 import type { Submission } from "../producer/submission.js";
 import { isCode, LabelmillError } from "../shared/errors.js";
+import { createIdler, type Idler } from "../shared/idler.js";
 import { createOutages, type Outages } from "../shared/outages.js";
 import { type RunRecord, requireRun } from "../shared/run-record.js";
 import type { WebAccess } from "../worker/fetch/open-fetcher.js";
@@ -38,7 +39,7 @@ export interface RunProgress {
 }
 
 export interface RunOptions extends CallOptions {
-  /** Called twice a second. */
+  /** Called twice a second, and after each chunk. */
   readonly onProgress?: (progress: RunProgress) => void;
   /** Called once, when the dataset exists and work begins. */
   readonly onStart?: (run: RunStart) => void;
@@ -141,12 +142,13 @@ async function runToTheEnd(active: ActiveRun): Promise<Summary> {
   producer.catch(() => {});
   let worker: Worker | null = null;
   try {
-    worker = await startOwnWorker(active);
+    const idle = createIdler(signal);
+    worker = await startOwnWorker(active, idle.end);
     const { engine, whyEngine, batchSize, whyBatchSize } = worker;
     onStart({ runId: head.runId, out: storage.location, engine, whyEngine, batchSize, whyBatchSize });
     // The first to settle decides: the summary, or whatever ends the run early.
     return await Promise.race([
-      watch(active, worker, producer, signal),
+      watch(active, { worker, producer, idle, signal }),
       neverUnlessFails(producer),
       neverUnlessFails(worker.ended),
       active.redis.lost,
@@ -162,20 +164,26 @@ async function runToTheEnd(active: ActiveRun): Promise<Summary> {
   }
 }
 
-function startOwnWorker({ context, submission, head, redis, outages, web }: ActiveRun): Promise<Worker> {
+function startOwnWorker(
+  { context, submission, head, redis, outages, web }: ActiveRun,
+  onCounted: () => void,
+): Promise<Worker> {
   const { options, places, log } = context;
   const allowRoots = [...options.allowRoot.map((root) => resolve(places.cwd, root)), ...submission.source.roots];
-  const own = { onlyRun: head.runId, allowRoots, web, outages, log };
+  const own = { onlyRun: head.runId, allowRoots, web, outages, log, onCounted };
   return startWorker({ redis: redis.redis, options, host: places, ...own });
 }
 
+interface Watched {
+  readonly worker: Worker;
+  readonly producer: Promise<Sealed>;
+  /** Ended by each chunk that our worker has counted, so that the end is seen at once. */
+  readonly idle: Idler;
+  readonly signal: AbortSignal;
+}
+
 /** Reports progress until the run is over, and queues lost chunks again. Throws RUN_CANCELLED. */
-async function watch(
-  active: ActiveRun,
-  worker: Worker,
-  producer: Promise<Sealed>,
-  signal: AbortSignal,
-): Promise<Summary> {
+async function watch(active: ActiveRun, { worker, producer, idle, signal }: Watched): Promise<Summary> {
   const { head, storage, context, outages } = active;
   const { redis } = active.redis;
   let isSealed = false;
@@ -201,7 +209,8 @@ async function watch(
       if (queued > 0) context.log.warn("queued lost chunks again", { runId: head.runId, chunks: queued });
       repairAtMs = Date.now() + repairEveryMs;
     }
-    await sleep(watchEveryMs, undefined, { signal });
+    await idle.wait(watchEveryMs);
+    signal.throwIfAborted();
   }
 }
 

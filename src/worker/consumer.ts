@@ -14,6 +14,7 @@
  */
 import { setMaxListeners } from "node:events";
 import { isCode, messageOf } from "../shared/errors.js";
+import { createIdler, type Idler } from "../shared/idler.js";
 import { parseChunkRef } from "../shared/job.js";
 import type { Log } from "../shared/log.js";
 import type { Outages } from "../shared/outages.js";
@@ -159,7 +160,7 @@ function createLaster(is: () => boolean, ms: number): () => boolean {
 
 interface Taking {
   readonly scheduler: ReturnType<typeof createScheduler>;
-  readonly idle: ReturnType<typeof createIdler>;
+  readonly idle: Idler;
   readonly outages: Outages;
   readonly takeAbove: () => number;
   readonly start: (next: NextChunk) => void;
@@ -248,21 +249,4 @@ async function giveBack(taken: TakenChunk, log: Log, about: object): Promise<boo
 
 function whenAborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-}
-
-/** Waits that can be ended early: by `end`, and for good by the signal. Leaves no timer and no listener behind. */
-function createIdler(signal: AbortSignal): { wait(ms: number): Promise<void>; end(): void } {
-  let end = () => {};
-  signal.addEventListener("abort", () => end(), { once: true });
-  return {
-    wait: (ms) =>
-      new Promise((resolve) => {
-        const timer = setTimeout(resolve, signal.aborted ? 0 : ms);
-        end = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      }),
-    end: () => end(),
-  };
 }

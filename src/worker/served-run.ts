@@ -22,6 +22,8 @@ import { createStages, type StageContext } from "./stages.js";
 export type WorkerContext = Pick<StageContext, "fetcher" | "compute" | "window" | "limits" | "labels" | "addRows"> & {
   readonly redis: Redis;
   readonly openQueue: (runId: string) => Promise<RunQueue>;
+  /** Told after each chunk that is counted; where it was the last of its run, the summary is there by then. */
+  readonly onCounted: () => void;
 };
 
 /** The dataset of a run, as found from its record. Throws RUN_REPLACED where it is another run's. */
@@ -49,6 +51,7 @@ export async function openServedRun(
       const count = await countChunk(ref, stageContext, turn);
       await turn.outlast(() => commitChunk(redis, head, count));
       await turn.outlast(async () => finishRun(await requireRun(redis, head), { redis, head, storage }));
+      context.onCounted();
     },
     ...own,
     close: () => queue.close(),

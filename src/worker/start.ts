@@ -36,6 +36,8 @@ export interface WorkerSettings {
   readonly web: WebAccess;
   readonly outages: Outages;
   readonly log: Log;
+  /** Told after each chunk that is counted; where it was the last of its run, the summary is there by then. */
+  readonly onCounted?: () => void;
 }
 
 export interface Worker {
@@ -58,7 +60,7 @@ const proxyMessage = "web servers are reached through a proxy; which addresses i
 
 /** Starts a worker; it works when this resolves. Throws MODEL_*, ENGINE_* and OPTION_INVALID. */
 export async function startWorker(settings: WorkerSettings): Promise<Worker> {
-  const { redis, options, host, onlyRun, outages, log } = settings;
+  const { redis, options, host, onlyRun, outages, log, onCounted = () => {} } = settings;
   const { cacheDir } = host;
   const model = await describeModel(cacheDir, options.model, options.precision);
   const { allowRoots, web } = settings;
@@ -86,6 +88,7 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
       addRows: (delta) => {
         rowsInHand += delta;
       },
+      onCounted,
       openQueue: (runId) => openRunQueue({ redis, runId, workerId, lockMs: options.lockMs, log }),
     },
   });

@@ -133,6 +133,7 @@ export function testWorkerContext(redis: Redis, options: ConsumerOptions = {}): 
     limits: createProcessLimits({ decodeConcurrency: 2, batchSize: 8, children: 1, fetchConcurrency: 128 }, compute),
     labels: ["zero", "one"],
     addRows: () => {},
+    onCounted: () => {},
     openQueue: async (runId: string) => wrapQueue(await openRunQueue({ redis, runId, workerId, lockMs, log })),
   };
 }

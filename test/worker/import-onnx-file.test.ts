@@ -48,7 +48,8 @@ describe("worker/import-onnx-file", function () {
     const importing = importFile(path, controller.signal);
     const isStaged = async () =>
       (await readdir(join(tempDir(), "cache"), { recursive: true })).some((path) => /manifest/.test(path));
-    while (!(await isStaged().catch(() => false))) await sleep(5);
+    const early = importing.then(() => assert.fail("it ran to its end"));
+    while (!(await isStaged().catch(() => false))) await Promise.race([sleep(5), early]);
     controller.abort();
     await assert.rejects(importing, { code: "RUN_INTERRUPTED" });
     assert.deepEqual(await models(), []);

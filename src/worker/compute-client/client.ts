@@ -88,6 +88,8 @@ export function createComputeClient(
   settings: ComputeSettings,
   options: ComputeClientOptions = {},
 ): Promise<ComputeClient> {
+  // An abort that came before is no event any more.
+  if (options.signal?.aborted) return Promise.reject(new LabelmillError("RUN_INTERRUPTED"));
   return new Promise((resolve, reject) => {
     const client = new SupervisedClient(spawnChild, settings, options, (error) =>
       error === null ? resolve(client) : reject(error),

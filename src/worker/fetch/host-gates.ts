@@ -129,6 +129,7 @@ function letIn(gate: Gate, { perHost, intervalMs, now }: Admission): void {
 /** Waits in the gate's queue; `pump` after every change of it. */
 function turnAt(gate: Gate, signal: AbortSignal, pump: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason);
     const waiter: Waiter = {
       start() {
         signal.removeEventListener("abort", giveUp);

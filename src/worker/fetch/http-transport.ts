@@ -153,6 +153,7 @@ function createLargeAdmission(perHost: number): RequestSettings["admitLarge"] {
 
 function acquireUnlessAborted(slots: Slots, signal: AbortSignal): Promise<() => void> {
   return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason);
     const giveUp = () => reject(signal.reason);
     signal.addEventListener("abort", giveUp, { once: true });
     void slots.acquire(0).then((giveBack) => {

@@ -191,6 +191,10 @@ describe("worker/compute-client/client", function () {
     await assert.rejects(opening, { code: "RUN_INTERRUPTED" });
   });
 
+  it("does not begin where its signal has aborted before", async () => {
+    await assert.rejects(open("never", {}, {}, AbortSignal.abort()), { code: "RUN_INTERRUPTED" });
+  });
+
   it("ends its child on close, rejects what waits, and takes nothing more", async () => {
     const opened = await open();
     const pid = opened.pid ?? 0;
