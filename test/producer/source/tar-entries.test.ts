@@ -43,7 +43,7 @@ describe("producer/source/tar-entries", () => {
       ["c.jpg", 2048, 512],
     ]);
     for (const [i, entry] of entries.entries())
-      assert.deepEqual(await entriesOf(archive, "next" in entry ? entry.next : 0), entries.slice(i + 1));
+      assert.deepEqual(await entriesOf(archive, "place" in entry ? entry.place.next : 0), entries.slice(i + 1));
   });
 
   it("reads what tar-stream writes, with long names in pax records", async () => {
