@@ -91,7 +91,8 @@ export async function* readTarEntries(input: TarInput, start: number): AsyncGene
     if ("xgLK".includes(header.type)) {
       const added = await readExtension(input, header, at + tarBlockBytes);
       if ("problem" in added) return yield { kind: "damage", byte: at, problem: added.problem };
-      extension = { ...extension, ...added };
+      // A header for all members announces none: `git archive` writes one of an empty tree.
+      if (header.type !== "g") extension = { ...extension, ...added };
       at += tarBlockBytes + paddedBytes(header.size);
       continue;
     }

@@ -164,6 +164,14 @@ describe("producer/source/tar-entries", () => {
     }
   });
 
+  it("takes a header for all members alone for an empty archive, as git writes of an empty tree", async () => {
+    const comment = tarMember({ name: "pax_global_header", type: "g", data: paxRecord("comment", "a".repeat(40)) });
+    assert.deepEqual(await entriesOf(Buffer.concat([comment, endMark])), []);
+    const long = tarMember({ name: "x", type: "L", data: "long.jpg\0" });
+    const between = await entriesOf(Buffer.concat([long, comment, tarOf([{ name: "short.jpg" }])]));
+    assert.deepEqual(filesOf(between), [["long.jpg", 2560, 0]]);
+  });
+
   it("takes one block of zeros for an end, and as many as fill a record", async () => {
     for (const zeros of [512, 1024, 10_240, 2 ** 20]) {
       const entries = await entriesOf(Buffer.concat([tarMember({ name: "a.jpg" }), Buffer.alloc(zeros)]));
