@@ -54,7 +54,24 @@ describe("producer/source/object-store", function () {
       await urisOf(open("s3://many/"), token),
       names(701, 2_500).map((key) => `s3://many/${key}`),
     );
-    assert.deepEqual(await urisOf(open("s3://many/"), "photos/02499"), ["s3://many/photos/02499.jpg"]);
+    assert.deepEqual(await urisOf(open("s3://many/"), "=photos/02499"), ["s3://many/photos/02499.jpg"]);
+  });
+
+  it("keeps credentials that stand in a key out of the tokens, and goes on behind such keys nevertheless", async () => {
+    const signed = (name: string) => `${name}.jpg?token=hunter2-${name}&.jpg`;
+    const keys = [signed("a"), signed("b"), "c=d.jpg", signed("e"), signed("f"), "g.jpg"];
+    await store.put("mirror", objects([...keys, signed("b").replace(".jpg", ".txt"), "d.txt"]));
+    const source = open("s3://mirror/");
+    const items = await collect(source.items(null));
+    assert.equal(items.length, keys.length + 1);
+    assert.ok(!items.some(({ token }) => token.includes("hunter2")), JSON.stringify(items));
+    for (const [i, { token }] of items.entries())
+      assert.deepEqual(await collect(source.items(token)), items.slice(i + 1), token);
+    await store.put("gone", objects(["c=d.jpg", "g.jpg"]));
+    await assert.rejects(collect(open("s3://gone/").items(items[5]?.token ?? "")), {
+      code: "RUN_SOURCE_CHANGED",
+      message: /the last pinned object of s3:\/\/gone\/, .*, is gone/,
+    });
   });
 
   it("leaves what has no image's name and counts it, and takes --all-files, --include and --exclude as a directory does", async () => {
@@ -127,9 +144,9 @@ describe("producer/source/object-store", function () {
     assert.deepEqual(
       items.map(({ uri, token }) => [uri, token]),
       [
-        ["s3://mixed/photos/a.jpg", "0:photos/a.jpg"],
-        ["s3://mixed/photos/c/d.PNG", "0:photos/c/d.PNG"],
-        ["s3://mixed/photos2/e.jpg", "1:photos2/e.jpg"],
+        ["s3://mixed/photos/a.jpg", "0:=photos/a.jpg"],
+        ["s3://mixed/photos/c/d.PNG", "0:=photos/c/d.PNG"],
+        ["s3://mixed/photos2/e.jpg", "1:=photos2/e.jpg"],
       ],
     );
     await assert.rejects(openSources(["s3:///x"], options, place), { code: "RUN_SOURCE_KIND" });
