@@ -4,6 +4,15 @@
  * error only its code is ever shown: its text may hold the access key and the string that was signed.
  */
 
+/** The store says that this process may not ask, whatever it asks for (S3 API reference, "Error responses"). */
+export const ofCredentials: ReadonlySet<string> = new Set([
+  ...["ExpiredToken", "TokenRefreshRequired", "InvalidAccessKeyId", "RequestTimeTooSkewed", "RequestExpired"],
+]);
+/** The same, as long as nothing else has succeeded: a key that a proxy rewrites on its way gives these too. */
+export const perhapsOfCredentials: ReadonlySet<string> = new Set([
+  ...["SignatureDoesNotMatch", "InvalidToken", "AuthorizationHeaderMalformed"],
+]);
+
 /** One page of a listing, in the store's order. */
 export interface ListPage {
   readonly keys: readonly string[];

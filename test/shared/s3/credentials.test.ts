@@ -58,6 +58,13 @@ describe("shared/s3/credentials", () => {
     assert.equal(await idOf(source), "HOME");
     source.forget();
     assert.equal(await idOf(source), "NEW");
+    for (const text of ["", "[default]\n"]) {
+      await writeProfiles(text);
+      source.forget();
+      await assert.rejects(source.get(), { code: "STORAGE_FAILED", message: /there were credentials, and now/ });
+    }
+    await writeProfiles("[default]\naws_access_key_id=NEWER\naws_secret_access_key=s\n");
+    assert.equal(await idOf(source), "NEWER");
     const other = join(tempDir(), "other");
     await writeFile(other, "[default]\naws_access_key_id=OTHER\naws_secret_access_key=s\n");
     assert.equal(await idOf(open({ ...off, AWS_SHARED_CREDENTIALS_FILE: other })), "OTHER");
