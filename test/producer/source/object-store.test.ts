@@ -116,6 +116,38 @@ describe("producer/source/object-store", function () {
     assert.match(await refused("s3://many/", settings({ endpoint: "http://127.0.0.1:1" })), /ECONNREFUSED.*3 times/);
   });
 
+  it("looks for credentials again where the store no longer knows them, also while they are only half there", async () => {
+    let looks = 0;
+    const env = {
+      ...testCredentialEnv,
+      get AWS_SECRET_ACCESS_KEY() {
+        looks += 1;
+        return looks === 2 ? "" : testCredentialEnv.AWS_SECRET_ACCESS_KEY;
+      },
+    };
+    const credentials = { kind: "environment" as const, env, home: "/nowhere" };
+    const access = createS3Access({ endpoint: store.url, region: null, credentials });
+    for (const code of ["ExpiredToken", "InvalidToken", "RequestExpired"]) {
+      let isRefused = false;
+      store.answer = ({ query }, response) => {
+        if (!query.has("continuation-token") || isRefused) return false;
+        isRefused = true;
+        response.writeHead(400).end(`<Error><Code>${code}</Code></Error>`);
+        return true;
+      };
+      const found = await urisOf(open("s3://many/photos/", none, { access, proxy: null, signal }));
+      assert.equal(found.length, 2_500);
+    }
+    assert.ok(looks > 2, String(looks));
+    store.answer = (_, response) => {
+      response.writeHead(400).end("<Error><Code>ExpiredToken</Code></Error>");
+      return true;
+    };
+    const asked = store.requests.length;
+    await assert.rejects(urisOf(open("s3://many/")), { code: "RUN_SOURCE_UNREADABLE", message: /ExpiredToken/ });
+    assert.equal(store.requests.length - asked, 2);
+  });
+
   it("reads a public bucket without credentials", async () => {
     store.publicBuckets.add("mixed");
     const given = settings({ kind: "anonymous" });
