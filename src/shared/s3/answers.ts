@@ -41,6 +41,9 @@ export function parseListPage(body: string): ListPage {
     if (key === null) throw new Error("an entry of its listing has no key");
     return isEncoded ? decodeURIComponent(key.replaceAll("+", " ")) : key;
   });
+  // It counts common prefixes too, which are not asked for. What has too many has lost none on its way.
+  const counted = Number(textOf(body, "KeyCount") ?? 0);
+  if (counted > keys.length) throw new Error(`its listing says that it has ${counted} keys, and has ${keys.length}`);
   const isTruncated = textOf(body, "IsTruncated") === "true";
   const next = textOf(body, "NextContinuationToken");
   if (isTruncated && next === null) throw new Error("its listing goes on, and it does not say where");
