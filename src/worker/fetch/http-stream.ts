@@ -64,6 +64,8 @@ interface Reading {
   readonly signal: AbortSignal;
 }
 
+/** A connection that broke off counts as none once so much has come since: else a byte a connection would go on for ever. */
+const progressBytes = 64 * 1024;
 /** Encodings whose bytes are those of a file named so, as Apache sends `.gz` files. */
 const fileEncodings: ReadonlySet<string> = new Set(["", "identity", "gzip", "x-gzip"]);
 
@@ -93,12 +95,16 @@ async function* blocksOf(first: Answer, offset: number, reading: Reading): Async
   let answer = first;
   let { size } = first;
   let at = offset;
+  let progressAt = at;
   try {
     for (let tries = 1; ; tries += 1) {
       try {
         for await (const block of skipBytes(answer)) {
           at += block.length;
-          tries = 1;
+          if (at - progressAt >= progressBytes) {
+            tries = 1;
+            progressAt = at;
+          }
           yield block;
         }
         // A server may give less than it was asked for, and a body without a length may end early unnoticed.

@@ -71,6 +71,15 @@ describe("worker/fetch/http-stream", () => {
     assert.ok(asked.length >= 3, String(asked));
   });
 
+  it("ends at a server that breaks off again and again and gives next to nothing", async () => {
+    respond = (request, response) => {
+      const offset = offsetOf(request);
+      ranges(request, response).write(bytes.subarray(offset, offset + 1), () => request.socket.destroy());
+    };
+    await rejects({ offset: 0, needsRanges: true }, /./);
+    assert.deepEqual(asked, ["bytes=0-", "bytes=1-"]);
+  });
+
   it("asks for the rest where less comes than was asked for, with or without an error", async () => {
     respond = (request, response) => {
       const offset = offsetOf(request);
