@@ -15,7 +15,8 @@ const names = (from: number, to: number) =>
 const objects = (keys: readonly string[]) => Object.fromEntries(keys.map((key) => [key, Buffer.from("x")]));
 
 describe("producer/source/object-store", function () {
-  this.timeout(30_000);
+  // To store 2,500 objects takes as many requests.
+  this.timeout(120_000);
   let store: TestStore;
   before(async () => {
     store = await startTestStore();

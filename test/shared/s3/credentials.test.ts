@@ -121,7 +121,8 @@ describe("shared/s3/credentials", () => {
       if (method === "PUT") response.end("session");
       else response.end(path?.endsWith("/") ? "role" : timed("INSTANCE"));
     };
-    const env = { AWS_EC2_METADATA_SERVICE_ENDPOINT: url };
+    // Its second is short for a busy machine.
+    const env = { AWS_EC2_METADATA_SERVICE_ENDPOINT: url, AWS_METADATA_SERVICE_TIMEOUT: "30" };
     assert.equal(await idOf(open(env, "auto", false)), null);
     assert.deepEqual(asked, []);
     assert.equal(await idOf(open(env)), "INSTANCE");
@@ -135,6 +136,10 @@ describe("shared/s3/credentials", () => {
     respond = (_, response) => response.writeHead(404).end();
     assert.equal(await idOf(open(env)), null);
     await assert.rejects(open(env, "instance").get(), { code: "STORAGE_FAILED", message: /status 404/ });
+    respond = () => {};
+    const brief = { ...env, AWS_METADATA_SERVICE_TIMEOUT: "0.05" };
+    assert.equal(await idOf(open(brief)), null);
+    await assert.rejects(open(brief, "instance").get(), { code: "STORAGE_FAILED", message: /timeout/ });
   });
 
   it("gets new ones before they end, and keeps the old while it cannot", async () => {

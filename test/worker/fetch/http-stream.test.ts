@@ -6,7 +6,7 @@ import { resolveOptions } from "../../../src/shared/options.js";
 import { openRemoteFiles } from "../../../src/worker/fetch/open-remote-files.js";
 import { collect } from "../../support/temp-dir.js";
 
-const policy = { ...resolveOptions({}), allowPrivate: ["127.0.0.1"], fetchRetries: 1, headersTimeoutMs: 2_000 };
+const policy = { ...resolveOptions({}), allowPrivate: ["127.0.0.1"], fetchRetries: 1 };
 const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, i) => i % 251));
 
 describe("worker/fetch/http-stream", () => {

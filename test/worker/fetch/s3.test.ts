@@ -23,8 +23,7 @@ const oddKeys = [
   "at@sign:8.png",
 ];
 
-describe("worker/fetch/s3", function () {
-  this.timeout(30_000);
+describe("worker/fetch/s3", () => {
   const tempDir = useTempDir();
   let store: TestStore;
   let fetcher: ReturnType<typeof createS3Fetcher>;
