@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { openFileText, openRemoteText, type Packing } from "../../../src/producer/source/text.js";
+import { openFileText, openRemoteText, openStreamText, type Packing } from "../../../src/producer/source/text.js";
 import { collect, useTempDir } from "../../support/temp-dir.js";
 
 /** Written by bench/parity/make_table_fixtures.py: two Zstandard frames and a skippable one between them. */
@@ -119,6 +119,18 @@ describe("producer/source/text", () => {
     await assert.rejects(readBytes(Buffer.from("\uFEFF/a\n", "utf16le"), "none"), { ...content, message: /UTF-16/ });
     await assert.rejects(readBytes(gzipSync(gzipSync("/a")), "gzip"), { ...content, message: /gzip data/ });
     assert.equal((await readBytes("PAR1.jpg\n", "none")).toString(), "PAR1.jpg\n");
+  });
+
+  it("looks at the start of a stream that comes byte by byte", async () => {
+    const inBytes = async function* (bytes: Buffer) {
+      for (const byte of bytes) yield Buffer.from([byte]);
+    };
+    const collected = async (bytes: Buffer) =>
+      Buffer.concat(await collect(openStreamText("stdin", inBytes(bytes), "/").blocks(0)));
+    for (const foreign of [gzipSync("/a"), Buffer.from("PK\x03\x04"), Buffer.from([0xff, 0xfe])])
+      await assert.rejects(collected(foreign), { code: "RUN_SOURCE_CONTENT" });
+    for (const text of ["", "/", "/a\n", "/a.jpg\n/b.jpg\n"])
+      assert.equal((await collected(Buffer.from(text))).toString(), text);
   });
 
   it("names a file that is not there", async () => {
