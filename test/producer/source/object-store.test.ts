@@ -168,6 +168,17 @@ describe("producer/source/object-store", function () {
     });
   });
 
+  it("ends where a listing goes in a circle", async () => {
+    store.answer = (_, response) => {
+      const more = "<IsTruncated>true</IsTruncated><NextContinuationToken>again</NextContinuationToken>";
+      response.end(`<ListBucketResult>${more}</ListBucketResult>`);
+      return true;
+    };
+    const asked = store.requests.length;
+    await assert.rejects(urisOf(open("s3://many/")), { code: "RUN_SOURCE_UNREADABLE", message: /in a circle/ });
+    assert.equal(store.requests.length - asked, 2);
+  });
+
   it("stands on a command line beside others, under its canonical name", async () => {
     const options = resolveOptions({});
     const place = { cwd: "/", s3: settings() };
