@@ -164,19 +164,28 @@ async function ask(offset: number, reading: Reading): Promise<Answer> {
   throw new StreamFailure(`there are more than ${mostRedirects} redirects`);
 }
 
-function send(url: URL, offset: number, { client, hostHeaders, policy, signal, needsRanges }: Reading) {
+/** The head has the time of a whole image: a server may send provisional ones (103) without end, each of which is an answer. */
+async function send(url: URL, offset: number, reading: Reading): Promise<Dispatcher.ResponseData> {
+  const { client, hostHeaders, policy, signal, needsRanges } = reading;
   const refusal = client.refusalOfHost(url.hostname);
   if (refusal !== null) throw new StreamFailure(`its host may not be asked: ${refusal}`);
   const range = needsRanges || offset > 0 ? { range: `bytes=${offset}-` } : {};
-  return client.dispatcher.request({
-    origin: url.origin,
-    path: `${url.pathname}${url.search}`,
-    method: "GET",
-    headers: { ...client.headers, ...hostHeaders.get(plainOrigin(url)), ...range },
-    headersTimeout: policy.headersTimeoutMs,
-    bodyTimeout: policy.idleTimeoutMs,
-    signal,
-  });
+  const late = new AbortController();
+  const failure = new StreamFailure("no answer within --fetch-timeout-ms", { isRetryable: true });
+  const timer = setTimeout(() => late.abort(failure), policy.fetchTimeoutMs);
+  try {
+    return await client.dispatcher.request({
+      origin: url.origin,
+      path: `${url.pathname}${url.search}`,
+      method: "GET",
+      headers: { ...client.headers, ...hostHeaders.get(plainOrigin(url)), ...range },
+      headersTimeout: policy.headersTimeoutMs,
+      bodyTimeout: policy.idleTimeoutMs,
+      signal: AbortSignal.any([signal, late.signal]),
+    });
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function answerOf(response: Dispatcher.ResponseData, offset: number, { needsRanges }: Reading): Answer {

@@ -129,6 +129,19 @@ describe("worker/fetch/http-stream", () => {
     await rejects({ offset: 0, needsRanges: false }, /link-local/, "http://169.254.169.254/s.tar");
   });
 
+  it("waits no longer for a head than for a whole image, whatever comes before it", async () => {
+    respond = (_, response) => {
+      const timer = setInterval(() => response.writeEarlyHints({ link: "</a>; rel=preload" }), 20);
+      response.on("close", () => clearInterval(timer));
+    };
+    const http = { ...policy, fetchRetries: 0, fetchTimeoutMs: 300 };
+    const files = openRemoteFiles({ http, signal: new AbortController().signal });
+    await assert.rejects(files.read(at, { offset: 0, needsRanges: false }), {
+      code: "RUN_SOURCE_UNREADABLE",
+      message: /no answer within --fetch-timeout-ms/,
+    });
+  });
+
   it("ends its connection when it is left, and when it is interrupted", async () => {
     respond = (request, response) => ranges(request, response).write(bytes.subarray(0, 1_000));
     const controller = new AbortController();
