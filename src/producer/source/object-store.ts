@@ -31,10 +31,8 @@ export function openObjectStore(place: S3Place, selection: Selection, settings: 
   return {
     async *items(after): AsyncGenerator<SourceItem> {
       const last = after === null ? null : placeOf(after);
-      const listing = listed({ bucket, prefix, after: last?.key || null }, settings);
-      const keys = last?.digest === undefined ? listing : behindSecret(listing, last.digest, uriOfObject(place));
       let plainKey = last?.key ?? "";
-      for await (const key of keys) {
+      for await (const key of keysBehind(last, place, settings)) {
         const isSecret = holdsSecret(key);
         if (!isSecret) plainKey = key;
         // Some tools make an empty object of a folder's name.
@@ -81,6 +79,11 @@ function holdsSecret(key: string): boolean {
 
 function digestOf(key: string): string {
   return createHash("sha256").update(key).digest("hex");
+}
+
+function keysBehind(last: ListingPlace | null, place: S3Place, settings: S3ClientSettings): AsyncIterable<string> {
+  const listing = listed({ bucket: place.bucket, prefix: place.key, after: last?.key || null }, settings);
+  return last?.digest === undefined ? listing : behindSecret(listing, last.digest, uriOfObject(place));
 }
 
 /** The keys behind the one of that digest: only such lie between it and the one before `keys`. Throws RUN_SOURCE_CHANGED. */

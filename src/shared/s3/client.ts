@@ -61,25 +61,28 @@ export async function openS3Client({ access, proxy, signal }: S3ClientSettings):
         hasAnswered ||= answer.error === null;
         const result = resultOf(answer, parse);
         if (result.kind === "done") return result.value;
-        const { failure } = result;
-        if (result.kind === "refused") {
-          const { region, isOfCredentials } = result;
-          const mayMove = region !== null && tries < mostTries;
-          if (mayMove && access.learnRegion(request.bucket, region, answer.region)) continue;
-          if (!isOfCredentials || !mayRenew) throw described(failure, answer, access);
-          // A listing of many hours outlasts the credentials that it began with.
-          access.forgetCredentials();
-          mayRenew = false;
+        if (result.kind === "busy") {
+          await pause(result.failure, tries, { access, signal, mostTries: hasAnswered ? mostTries : firstTries });
           continue;
         }
-        if (tries >= (hasAnswered ? mostTries : firstTries))
-          throw new S3Failure(`${failure.message} from ${access.endpoint}, ${tries} times`, failure.status);
-        const pauseMs = firstPauseMs * 2 ** (tries - 1) * (1 + Math.random());
-        await sleep(Math.min(longestPauseMs, pauseMs), undefined, { signal }).catch(() => signal.throwIfAborted());
+        const learned = learnFrom(result, { bucket: request.bucket, region: answer.region, mayRenew }, access);
+        if (learned === null || tries >= mostTries) throw described(result.failure, answer, access);
+        if (learned === "credentials") mayRenew = false;
       }
     },
     close: () => dispatcher.destroy(),
   };
+}
+
+interface Patience extends Pick<S3ClientSettings, "access" | "signal"> {
+  readonly mostTries: number;
+}
+
+/** Waits for the next try; throws what `failure` says where there is none. */
+async function pause(failure: S3Failure, tries: number, { access, signal, mostTries: most }: Patience): Promise<void> {
+  if (tries >= most) throw new S3Failure(`${failure.message} from ${access.endpoint}, ${tries} times`, failure.status);
+  const pauseMs = firstPauseMs * 2 ** (tries - 1) * (1 + Math.random());
+  await sleep(Math.min(longestPauseMs, pauseMs), undefined, { signal }).catch(() => signal.throwIfAborted());
 }
 
 /** undici is loaded with the first bucket: it takes 0.3 s. */
@@ -145,13 +148,15 @@ async function textOf(body: AsyncIterable<Buffer>): Promise<string> {
 type Result<T> =
   | { readonly kind: "done"; readonly value: T }
   | { readonly kind: "busy"; readonly failure: S3Failure }
-  | {
-      readonly kind: "refused";
-      readonly failure: S3Failure;
-      /** In which the bucket is, where the store says so. */
-      readonly region: string | null;
-      readonly isOfCredentials: boolean;
-    };
+  | Refused;
+
+interface Refused {
+  readonly kind: "refused";
+  readonly failure: S3Failure;
+  /** In which the bucket is, where the store says so. */
+  readonly region: string | null;
+  readonly isOfCredentials: boolean;
+}
 
 function resultOf<T>({ status, body, error, foundRegion }: Answer, parse: (body: string) => T): Result<T> {
   if (error !== null) {
@@ -165,6 +170,19 @@ function resultOf<T>({ status, body, error, foundRegion }: Answer, parse: (body:
   if (status >= 500 || busyAt.has(status)) return { kind: "busy", failure };
   const isOfCredentials = code !== null && (ofCredentials.has(code) || perhapsOfCredentials.has(code));
   return { kind: "refused", failure, region: foundRegion, isOfCredentials };
+}
+
+/** What to ask with anew, where that may help; null where it may not. */
+function learnFrom(
+  { region, isOfCredentials }: Refused,
+  asked: { readonly bucket: string; readonly region: string; readonly mayRenew: boolean },
+  access: S3Access,
+): "region" | "credentials" | null {
+  if (region !== null && access.learnRegion(asked.bucket, region, asked.region)) return "region";
+  if (!isOfCredentials || !asked.mayRenew) return null;
+  // A listing of many hours outlasts the credentials that it began with.
+  access.forgetCredentials();
+  return "credentials";
 }
 
 function parsed<T>(body: string, parse: (body: string) => T): Result<T> {
