@@ -3,12 +3,9 @@
  * The same list of addresses, spread over many names of one local server, goes the real way from Redis through the http
  * fetcher to Parquet twice: with every host fast, and with one host in so many answering late. The model is left out (each
  * image takes `--predict-ms`, one after the other), as it would hide what fetching costs. The floor is the time that a slow
- * host's own items take, `--per-host` at once.
+ * host's own items take, `--per-host` at once and all known from the start; here they are spread over the list.
  */
-import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -25,6 +22,7 @@ import {
   startTestConsumer,
   submitRun,
 } from "../test/support/run-harness.js";
+import { startSlowServer } from "./slow-server.js";
 
 const { values } = parseArgs({
   options: {
@@ -41,23 +39,14 @@ const every = Number(values.every);
 const slowMs = Number(values["slow-ms"]);
 const predictMs = Number(values["predict-ms"]);
 
-let delayMs = 0;
-const body = Buffer.alloc(100_000);
-const server = createServer(({ headers, url }, response) => {
-  const host = Number(/^h(\d+)\./.exec(headers.host ?? "")?.[1]);
-  // No two with the same bytes, which would go through the model once.
-  setTimeout(() => response.write(String(url), () => response.end(body)), host % every === 0 ? delayMs : 0);
-});
-server.listen(0, "127.0.0.1");
-await once(server, "listening");
-const { port } = server.address() as AddressInfo;
+const server = await startSlowServer(every);
 const directory = await mkdtemp(join(tmpdir(), "labelmill-slow-hosts-"));
 const redis = await startTestRedis();
 const http = resolveOptions({ flags: { allowPrivate: ["127.0.0.1"] } });
 
 /** Seconds from the first chunk to the summary. */
 async function measure(name: string): Promise<number> {
-  const source = numberedSource(items, (i) => `http://h${i % hosts}.localhost:${port}/${i}.jpg`);
+  const source = numberedSource(items, (i) => `http://h${i % hosts}.localhost:${server.port}/${i}.jpg`);
   const run = await submitRun(redis.redis, join(directory, name), { chunkSize: http.chunkSize, source });
   const fetcher = await openFetcher({ allowRoots: [], maxItemBytes: http.maxItemBytes, http });
   let model = Promise.resolve();
@@ -82,7 +71,7 @@ async function measure(name: string): Promise<number> {
 try {
   await measure("warm-up");
   const fast = await measure("fast");
-  delayMs = slowMs;
+  server.slowDown(slowMs);
   const slow = await measure("slow");
   const floor = (Math.ceil(items / hosts / http.perHost) * slowMs) / 1000;
   console.log(
@@ -90,7 +79,6 @@ try {
   );
 } finally {
   await redis.close();
-  server.closeAllConnections();
-  server.close();
+  await server.close();
   await rm(directory, { recursive: true, force: true });
 }

@@ -1,6 +1,6 @@
 import { extname } from "node:path";
-import picomatch from "picomatch";
 import { escapeParentheses } from "./parentheses.js";
+import { compilePattern } from "./pattern.js";
 import type { Selection, Source } from "./source.js";
 import { openTree } from "./tree.js";
 
@@ -15,7 +15,7 @@ export function openDirectory(root: string, selection: Selection): Source {
   return openTree(root, { reasonToLeave: compileSelection(selection), mayHold: compileEntry(selection) });
 }
 
-const compile = (glob: string) => picomatch(escapeParentheses(glob), { dot: true, basename: !glob.includes("/") });
+const compile = (glob: string) => compilePattern(escapeParentheses(glob), { dot: true, basename: !glob.includes("/") });
 
 /** Whether a directory is entered: not where a glob as `lost+found/**` excludes whatever it holds. */
 export function compileEntry({ exclude }: Pick<Selection, "exclude">): (path: string) => boolean {

@@ -7,6 +7,7 @@ import { resolve } from "node:path";
 import picomatch from "picomatch";
 import { compileEntry, compileSelection } from "./directory.js";
 import { escapeParentheses } from "./parentheses.js";
+import { compilePattern } from "./pattern.js";
 import type { Selection, Source } from "./source.js";
 import { openTree, type TreeFilter } from "./tree.js";
 
@@ -30,7 +31,7 @@ export function openGlob(root: string, glob: string, selection: Selection): Sour
 }
 
 function compileGlob(glob: string, { include, exclude }: Selection): TreeFilter {
-  const matches = picomatch(glob);
+  const matches = compilePattern(glob);
   const reasonToLeave = compileSelection({ include, exclude, allFiles: true });
   const mayMatch = compileDirectories(glob);
   const isEntered = compileEntry({ exclude });
@@ -48,7 +49,7 @@ function compileDirectories(glob: string): (path: string) => boolean {
   if (/[{(][^})]*\//.test(glob)) return () => true;
   const parts = glob.split("/");
   const deep = parts.findIndex((part) => part.includes("**"));
-  const fixed = (deep < 0 ? parts.slice(0, -1) : parts.slice(0, deep)).map((part) => picomatch(part));
+  const fixed = (deep < 0 ? parts.slice(0, -1) : parts.slice(0, deep)).map((part) => compilePattern(part));
   return (path) => {
     const names = path.split("/");
     if (deep < 0 && names.length > fixed.length) return false;

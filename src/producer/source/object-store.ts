@@ -3,6 +3,7 @@
  * are counted. A prefix is the start of keys, as in every tool of S3: `s3://b/photos` is `photos/1.jpg` and `photos-old/1.jpg`,
  * `s3://b/photos/` the first alone. The store lists in the order of the keys' bytes, which is the order of the items.
  */
+import { createHash } from "node:crypto";
 import { LabelmillError, messageOf } from "../../shared/errors.js";
 import { redactUri } from "../../shared/http-uri.js";
 import { openS3Client, type S3ClientSettings } from "../../shared/s3/client.js";
@@ -21,7 +22,7 @@ export function parsePrefix(text: string): S3Place {
   return place;
 }
 
-/** The resume token is the item's key. `include` and `exclude` apply to what is behind the last slash of the prefix. */
+/** The resume token is of the item's key: see `tokenOf`. `include` and `exclude` apply to what is behind the last slash of the prefix. */
 export function openObjectStore(place: S3Place, selection: Selection, settings: S3ClientSettings): Source {
   const { bucket, key: prefix } = place;
   const leftOut: Record<string, number> = {};
@@ -29,16 +30,73 @@ export function openObjectStore(place: S3Place, selection: Selection, settings: 
   const folder = prefix.slice(0, prefix.lastIndexOf("/") + 1);
   return {
     async *items(after): AsyncGenerator<SourceItem> {
-      for await (const key of listed({ bucket, prefix, after }, settings)) {
+      const last = after === null ? null : placeOf(after);
+      let plainKey = last?.key ?? "";
+      for await (const key of keysBehind(last, place, settings)) {
+        const isSecret = holdsSecret(key);
+        if (!isSecret) plainKey = key;
         // Some tools make an empty object of a folder's name.
         const reason = key.endsWith("/") ? "folder" : reasonToLeave(key.slice(folder.length));
-        if (reason === null) yield { uri: uriOfObject({ bucket, key }), token: key };
-        else leftOut[reason] = (leftOut[reason] ?? 0) + 1;
+        if (reason !== null) {
+          leftOut[reason] = (leftOut[reason] ?? 0) + 1;
+          continue;
+        }
+        const token = tokenOf(isSecret ? { key: plainKey, digest: digestOf(key) } : { key });
+        yield { uri: uriOfObject({ bucket, key }), token };
       }
     },
     leftOut: () => leftOut,
     roots: [],
   };
+}
+
+/** Where a listing goes on: behind `key`, or behind the key of that digest, with which the same follows on `key`. */
+interface ListingPlace {
+  /** Empty before the first. */
+  readonly key: string;
+  readonly digest?: string;
+}
+
+/**
+ * "=KEY"; or "DIGEST=KEY" for a key that holds credentials (mirrors of signed addresses have such names): tokens are pinned
+ * beside the items, where these are shown without them.
+ */
+function tokenOf({ key, digest = "" }: ListingPlace): string {
+  return `${digest}=${key}`;
+}
+
+function placeOf(token: string): ListingPlace {
+  const equals = token.indexOf("=");
+  const key = token.slice(equals + 1);
+  return equals === 0 ? { key } : { key, digest: token.slice(0, equals) };
+}
+
+/** By the rules by which items are vetted; the bucket is of no interest. */
+function holdsSecret(key: string): boolean {
+  const uri = uriOfObject({ bucket: "bucket", key });
+  return redactUri(uri) !== uri;
+}
+
+function digestOf(key: string): string {
+  return createHash("sha256").update(key).digest("hex");
+}
+
+function keysBehind(last: ListingPlace | null, place: S3Place, settings: S3ClientSettings): AsyncIterable<string> {
+  const listing = listed({ bucket: place.bucket, prefix: place.key, after: last?.key || null }, settings);
+  return last?.digest === undefined ? listing : behindSecret(listing, last.digest, uriOfObject(place));
+}
+
+/** The keys behind the one of that digest: only such lie between it and the one before `keys`. Throws RUN_SOURCE_CHANGED. */
+async function* behindSecret(keys: AsyncIterable<string>, digest: string, source: string): AsyncGenerator<string> {
+  let isBehind = false;
+  for await (const key of keys) {
+    if (isBehind) yield key;
+    else if (digestOf(key) === digest) isBehind = true;
+    else if (!holdsSecret(key)) break;
+  }
+  if (isBehind) return;
+  const reason = `the last pinned object of ${source}, which is named by its digest alone, is gone`;
+  throw new LabelmillError("RUN_SOURCE_CHANGED", { reason });
 }
 
 async function* listed(

@@ -46,7 +46,8 @@ export async function* readPages(read: ReadRange, chunk: ColumnChunk, skip: numb
     const size = header.compressed_page_size;
     checkPage(header, chunk.rows - row);
     const values = valuesOf(header);
-    if (values !== null && row + values <= skip) {
+    // A page without values too: whoever reads takes a value of each page.
+    if (values !== null && (values === 0 || row + values <= skip)) {
       window.advance(reader.offset + size);
       row += values;
       continue;

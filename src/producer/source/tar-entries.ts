@@ -5,6 +5,7 @@
  *
  *     start ──> extension* ──> member ──> start          start ──> block of zeros ──> rest must be zeros ──> end
  */
+import { crc32 } from "node:zlib";
 import { isPlainFile, paddedBytes, readTarHeader, type TarHeader, tarBlockBytes } from "../../shared/tar-header.js";
 import { longNameOf, type MemberExtension, paxOf } from "./tar-extensions.js";
 
@@ -22,20 +23,29 @@ export type TarEntry =
       readonly name: Buffer;
       readonly offset: number;
       readonly length: number;
-      readonly next: number;
+      readonly place: EntryPlace;
     }
   /** Something without bytes of its own, in words. */
-  | { readonly kind: "other"; readonly what: string; readonly next: number }
+  | { readonly kind: "other"; readonly what: string; readonly place: EntryPlace }
   /** A file that this version does not read, and why. */
   | {
       readonly kind: "refused";
       readonly name: Buffer;
       readonly problem: string;
-      readonly byte: number;
-      readonly next: number;
+      readonly place: EntryPlace;
     }
   /** Nothing can be read behind `byte`. */
   | { readonly kind: "damage"; readonly byte: number; readonly problem: string };
+
+/** Where an entry is, and what it was: enough to go on behind it, and to see that it is still the same. */
+export interface EntryPlace {
+  /** Of its own header, in bytes. */
+  readonly header: number;
+  /** CRC-32 of that header, which holds the size and time of a file, and its name or the start of it. */
+  readonly sum: number;
+  /** Offset of the next header. */
+  readonly next: number;
+}
 
 /** Of a path that an operating system knows (PATH_MAX of Linux). Without a bound, a segment of items could be any size. */
 const longestNameBytes = 4096;
@@ -57,7 +67,13 @@ const others: Readonly<Record<string, string>> = {
   "\0": "directory in a shard",
 };
 
-/** Entries from `start` on, which is 0 or the `next` of an entry. Rejects with the errors of `input` alone. */
+/** Whether the header of an entry is still there. */
+export async function isSameEntry(input: TarInput, { header, sum }: EntryPlace): Promise<boolean> {
+  const block = await input.read(header, tarBlockBytes);
+  return block.length === tarBlockBytes && crc32(block) === sum;
+}
+
+/** Entries from `start` on, which is 0 or where the next one of an entry is. Rejects with the errors of `input` alone. */
 export async function* readTarEntries(input: TarInput, start: number): AsyncGenerator<TarEntry> {
   let at = start;
   let extension = nothing;
@@ -75,14 +91,15 @@ export async function* readTarEntries(input: TarInput, start: number): AsyncGene
     if ("xgLK".includes(header.type)) {
       const added = await readExtension(input, header, at + tarBlockBytes);
       if ("problem" in added) return yield { kind: "damage", byte: at, problem: added.problem };
-      extension = { ...extension, ...added };
+      // A header for all members announces none: `git archive` writes one of an empty tree.
+      if (header.type !== "g") extension = { ...extension, ...added };
       at += tarBlockBytes + paddedBytes(header.size);
       continue;
     }
     const entry = await entryOf(input, header, { extension, block, at });
     yield entry;
     if (entry.kind === "damage") return;
-    at = entry.next;
+    at = entry.place.next;
     extension = nothing;
   }
 }
@@ -125,23 +142,23 @@ async function entryOf(
 ): Promise<TarEntry> {
   const { name = header.name, size = header.size, isSparse = header.type === "S" } = extension;
   const what = isPlainFile({ ...header, name }) ? undefined : others[header.type];
-  // Their size says something else, or nothing: no data follow.
-  if (what !== undefined) return { kind: "other", what, next: at + tarBlockBytes };
   const behind = at + tarBlockBytes;
+  const placeBefore = (next: number): EntryPlace => ({ header: at, sum: crc32(block), next });
+  // Their size says something else, or nothing: no data follow.
+  if (what !== undefined) return { kind: "other", what, place: placeBefore(behind) };
   const offset = header.type === "S" ? await behindSparseMap(input, block, behind) : behind;
-  const next = offset + paddedBytes(size);
+  const place = placeBefore(offset + paddedBytes(size));
   if (offset + size > input.size) {
     const shown = JSON.stringify(name.subarray(0, shownNameBytes).toString("utf8"));
     return { kind: "damage", byte: at, problem: `it is cut off in the middle of ${shown}, which has ${size} bytes` };
   }
   if (name.length > longestNameBytes) {
     const problem = `its name has ${name.length} bytes; ${longestNameBytes} are read`;
-    return { kind: "refused", name, problem, byte: at, next };
+    return { kind: "refused", name, problem, place };
   }
-  if (isSparse)
-    return { kind: "refused", name, problem: "it is a sparse file; pack it without --sparse", byte: at, next };
-  if (isPlainFile({ ...header, name })) return { kind: "file", name, offset, length: size, next };
-  return { kind: "other", what: "special file in a shard", next };
+  if (isSparse) return { kind: "refused", name, problem: "it is a sparse file; pack it without --sparse", place };
+  if (isPlainFile({ ...header, name })) return { kind: "file", name, offset, length: size, place };
+  return { kind: "other", what: "special file in a shard", place };
 }
 
 /** Where the data of a sparse file begin: GNU's header goes on in further blocks as long as a byte of each says so. */

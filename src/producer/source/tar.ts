@@ -9,7 +9,7 @@ import { encodeMemberName, uriOfTarMember } from "../../shared/tar-uri.js";
 import type { Counts } from "../counts.js";
 import { compileSelection } from "./directory.js";
 import type { Selection, Source, SourceItem } from "./source.js";
-import { readTarEntries, type TarEntry, type TarInput } from "./tar-entries.js";
+import { type EntryPlace, isSameEntry, readTarEntries, type TarEntry, type TarInput } from "./tar-entries.js";
 
 /** Where a shard is. */
 export interface Shard {
@@ -28,7 +28,7 @@ export interface OpenShard {
 
 /** Reads any number of shards, and counts what it leaves out of all of them. */
 export interface ShardReader {
-  /** Items behind the one that `after` belongs to: "offset of the next header", or "end". */
+  /** Items behind the one that `after` belongs to: see `tokenOf`. Throws RUN_SOURCE_CHANGED. */
   items(shard: Shard, after: string | null): AsyncGenerator<SourceItem>;
   leftOut(): Counts;
 }
@@ -68,10 +68,10 @@ export function createShardReader(selection: Selection): ShardReader {
     const key = keyOf(entry.name);
     const reason = reasonToLeave(name) ?? (key === null ? "hidden file in a shard" : null);
     if (reason !== null || key === null) return leave(reason ?? "");
-    const token = String(entry.next);
+    const token = tokenOf(entry.place);
     if (entry.kind === "refused") {
       const problem = `${JSON.stringify(name.slice(0, mostShownChars))}: ${entry.problem}`;
-      return { ...damagedItem(shard, entry.byte, problem, token), id: key.slice(0, mostShownChars) };
+      return { ...damagedItem(shard, entry.place.header, problem, token), id: key.slice(0, mostShownChars) };
     }
     const { offset, length } = entry;
     return {
@@ -84,12 +84,13 @@ export function createShardReader(selection: Selection): ShardReader {
   return {
     async *items(shard, after) {
       if (after === endToken) return;
-      const start = Number(after ?? 0);
+      const last = after === null ? null : placeOf(after);
       let open: OpenShard | null = null;
       try {
-        open = await shard.open(start);
-        if (start === 0) refuseForeign(shard.name, await open.input.read(0, 8));
-        for await (const entry of readTarEntries(open.input, start)) {
+        open = await shard.open(last?.header ?? 0);
+        if (last === null) refuseForeign(shard.name, await open.input.read(0, 8));
+        else await requireSame(shard.name, open.input, last);
+        for await (const entry of readTarEntries(open.input, last?.next ?? 0)) {
           const item = itemOf(entry, shard);
           if (item !== null) yield item;
         }
@@ -106,6 +107,23 @@ export function createShardReader(selection: Selection): ShardReader {
     },
     leftOut: () => leftOut,
   };
+}
+
+/** The resume token of a member: "offset of its header:CRC-32 of that:offset of the next header". */
+function tokenOf({ header, sum, next }: EntryPlace): string {
+  return [header, sum, next].join(":");
+}
+
+function placeOf(token: string): EntryPlace {
+  const [header = 0, sum = 0, next = 0] = token.split(":").map(Number);
+  return { header, sum, next };
+}
+
+/** The rest of another shard would be pinned behind the start of this one, or its walk begin in the middle of a member. */
+async function requireSame(name: string, input: TarInput, last: EntryPlace): Promise<void> {
+  if (await isSameEntry(input, last)) return;
+  const reason = `the member at byte ${last.header} of ${name} is not what it was`;
+  throw new LabelmillError("RUN_SOURCE_CHANGED", { reason });
 }
 
 /** An archive's first bytes are those of a name, which may not look so by chance: none of these is text. */

@@ -31,6 +31,8 @@ const signatures: readonly (readonly [string, readonly number[]])[] = [
   ["UTF-16 text; make it UTF-8 (iconv -f UTF-16 -t UTF-8)", [0xfe, 0xff]],
 ];
 
+const longestSignatureBytes = 5;
+
 type Read = (offset: number) => AsyncIterable<Buffer>;
 
 /** `path` is absolute. A packed file is unpacked from its start each time, up to `offset`. */
@@ -93,12 +95,21 @@ async function* unpack(packed: AsyncIterable<Buffer>, packing: Exclude<Packing, 
 }
 
 async function* checkStart(name: string, offset: number, blocks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let isFirst = offset === 0;
+  // A pipe or server may give its first bytes one by one.
+  let start: Buffer | null = offset === 0 ? Buffer.alloc(0) : null;
   for await (const block of blocks) {
-    if (isFirst) refuseForeign(name, block);
-    isFirst = false;
-    yield block;
+    if (start === null) yield block;
+    else {
+      start = Buffer.concat([start, block]);
+      if (start.length < longestSignatureBytes) continue;
+      refuseForeign(name, start);
+      yield start;
+      start = null;
+    }
   }
+  if (start === null || start.length === 0) return;
+  refuseForeign(name, start);
+  yield start;
 }
 
 function refuseForeign(name: string, start: Buffer): void {

@@ -6,7 +6,7 @@
  */
 import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
-import { failure, LabelmillError, messageOf, systemCode } from "../../shared/errors.js";
+import { type Failure, failure, LabelmillError, messageOf, systemCode } from "../../shared/errors.js";
 import { uriOfPath } from "../../shared/file-uri.js";
 import type { Source, SourceItem } from "./source.js";
 
@@ -29,9 +29,10 @@ export function openTree(root: string, { reasonToLeave, mayHold }: TreeFilter): 
   async function* walk(below: Buffer[], after: Buffer[] | null): AsyncGenerator<SourceItem> {
     const dir = joinPath([rootPath, ...below]);
     const entries = await readEntries(dir);
-    if (entries !== null) yield* itemsAmong(entries, below, after);
+    if (!("code" in entries)) yield* itemsAmong(entries, below, after);
     // Its token ends in a slash, so that it is not given again, and is entered where it can be read by then.
-    else if (after?.[0]?.equals(noName) !== true) yield deniedItem(dir, joinPath([...below, noName]));
+    else if (after?.[0]?.equals(noName) !== true)
+      yield { uri: uriOfPath(dir), token: joinPath([...below, noName]).toString("base64"), failure: entries };
   }
 
   async function* itemsAmong(
@@ -60,13 +61,14 @@ export function openTree(root: string, { reasonToLeave, mayHold }: TreeFilter): 
     else leftOut[reason] = (leftOut[reason] ?? 0) + 1;
   }
 
-  /** Null where this user may not read a directory below the root: it is a row, and the others are read. */
-  async function readEntries(dir: Buffer): Promise<Dirent<Buffer>[] | null> {
+  /** A directory below the root that this user may not read, or nobody can, is a row; the others are read. */
+  async function readEntries(dir: Buffer): Promise<Dirent<Buffer>[] | Failure> {
     try {
       const entries = await readdir(dir, { withFileTypes: true, encoding: "buffer" });
       return entries.sort((a, b) => Buffer.compare(a.name, b.name));
     } catch (error) {
-      if (["EACCES", "EPERM"].includes(systemCode(error) ?? "") && !dir.equals(rootPath)) return null;
+      const refusal = dir.equals(rootPath) ? null : refusalOf(dir, systemCode(error));
+      if (refusal !== null) return refusal;
       const details = { path: uriOfPath(dir), reason: messageOf(error) };
       throw new LabelmillError("RUN_SOURCE_UNREADABLE", details, { cause: error });
     }
@@ -79,9 +81,11 @@ export function openTree(root: string, { reasonToLeave, mayHold }: TreeFilter): 
   };
 }
 
-function deniedItem(dir: Buffer, token: Buffer): SourceItem {
-  const uri = uriOfPath(dir);
-  return { uri, token: token.toString("base64"), failure: failure("FETCH_DENIED", { uri }) };
+/** Of a directory; null where something else is wrong, which may pass. */
+function refusalOf(dir: Buffer, code: string | undefined): Failure | null {
+  if (code === "EACCES" || code === "EPERM") return failure("FETCH_DENIED", { uri: uriOfPath(dir) });
+  if (code !== "ENAMETOOLONG") return null;
+  return failure("ITEM_INVALID", { reason: `its path has ${dir.length} bytes, more than this system reads` });
 }
 
 async function reasonOfLink(entry: Dirent<Buffer>, path: Buffer): Promise<string | null> {

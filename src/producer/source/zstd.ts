@@ -22,12 +22,16 @@ interface Frame {
 /** Decompresses any number of frames. Throws Error on anything that is not Zstandard, is damaged, or ends too early. */
 export async function* unzstd(blocks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const input = openBytes(blocks);
-  for (let frames = 0; ; frames += 1) {
-    const magic = await input.peek(4);
-    if (magic.length === 0 && frames > 0) return;
-    if (magic.length < 4) throw new Error(endsEarly);
-    if ((magic.readUInt32LE() & 0xfffffff0) >>> 0 === skippableMagic) await skipFrame(input);
-    else yield* readFrame(input);
+  try {
+    for (let frames = 0; ; frames += 1) {
+      const magic = await input.peek(4);
+      if (magic.length === 0 && frames > 0) return;
+      if (magic.length < 4) throw new Error(endsEarly);
+      if ((magic.readUInt32LE() & 0xfffffff0) >>> 0 === skippableMagic) await skipFrame(input);
+      else yield* readFrame(input);
+    }
+  } finally {
+    await input.close();
   }
 }
 
@@ -39,7 +43,9 @@ async function* readFrame(input: Bytes): AsyncGenerator<Buffer> {
   const decoder = new Decompress((data) => out.push(data));
   decoder.push(await input.take(frame.headerBytes));
   for (let isLast = false; !isLast; ) {
-    const header = (await input.peek(3)).readUIntLE(0, 3);
+    const start = await input.peek(3);
+    if (start.length < 3) throw new Error(endsEarly);
+    const header = start.readUIntLE(0, 3);
     const type = (header >> 1) & 3;
     const size = header >> 3;
     if (type === reservedBlock || size > largestBlockBytes) throw new Error("the Zstandard data is damaged");
@@ -96,6 +102,8 @@ interface Bytes {
   peek(size: number): Promise<Buffer>;
   /** The next `size` bytes. Throws where there are fewer. */
   take(size: number): Promise<Buffer>;
+  /** Ends the stream that they come from. */
+  close(): Promise<void>;
 }
 
 function openBytes(blocks: AsyncIterable<Buffer>): Bytes {
@@ -123,6 +131,9 @@ function openBytes(blocks: AsyncIterable<Buffer>): Bytes {
       const taken = rest.subarray(0, size);
       rest = rest.subarray(size);
       return taken;
+    },
+    async close() {
+      await iterator.return?.();
     },
   };
 }

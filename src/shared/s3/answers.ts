@@ -4,6 +4,15 @@
  * error only its code is ever shown: its text may hold the access key and the string that was signed.
  */
 
+/** The store says that this process may not ask, whatever it asks for (S3 API reference, "Error responses"). */
+export const ofCredentials: ReadonlySet<string> = new Set([
+  ...["ExpiredToken", "TokenRefreshRequired", "InvalidAccessKeyId", "RequestTimeTooSkewed", "RequestExpired"],
+]);
+/** The same, as long as nothing else has succeeded: a key that a proxy rewrites on its way gives these too. */
+export const perhapsOfCredentials: ReadonlySet<string> = new Set([
+  ...["SignatureDoesNotMatch", "InvalidToken", "AuthorizationHeaderMalformed"],
+]);
+
 /** One page of a listing, in the store's order. */
 export interface ListPage {
   readonly keys: readonly string[];
@@ -32,6 +41,9 @@ export function parseListPage(body: string): ListPage {
     if (key === null) throw new Error("an entry of its listing has no key");
     return isEncoded ? decodeURIComponent(key.replaceAll("+", " ")) : key;
   });
+  // It counts common prefixes too, which are not asked for. What has too many has lost none on its way.
+  const counted = Number(textOf(body, "KeyCount") ?? 0);
+  if (counted > keys.length) throw new Error(`its listing says that it has ${counted} keys, and has ${keys.length}`);
   const isTruncated = textOf(body, "IsTruncated") === "true";
   const next = textOf(body, "NextContinuationToken");
   if (isTruncated && next === null) throw new Error("its listing goes on, and it does not say where");

@@ -7,8 +7,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Dispatcher } from "undici";
 import { messageOf, systemCode } from "../errors.js";
 import { type ProxySettings, proxyAgentOptions } from "../proxy-settings.js";
-import type { S3Access, S3Request } from "./access.js";
-import { errorCodeOf, regionOf } from "./answers.js";
+import type { PreparedRequest, S3Access, S3Request } from "./access.js";
+import { errorCodeOf, ofCredentials, perhapsOfCredentials, regionOf } from "./answers.js";
 
 /** The store refused, or could not be asked. The message is a clause that holds no secret. */
 class S3Failure extends Error {
@@ -55,23 +55,34 @@ export async function openS3Client({ access, proxy, signal }: S3ClientSettings):
   let hasAnswered = false;
   return {
     async send(request, parse) {
+      let mayRenew = true;
       for (let tries = 1; ; tries += 1) {
-        const answer = await ask(request, { access, dispatcher, signal });
+        const answer = await ask(request, { access, dispatcher, signal, hasAnswered });
         hasAnswered ||= answer.error === null;
         const result = resultOf(answer, parse);
         if (result.kind === "done") return result.value;
-        const { failure } = result;
-        const mayMove = result.kind === "moved" && tries < mostTries;
-        if (mayMove && access.learnRegion(request.bucket, result.region, answer.region)) continue;
-        if (result.kind !== "busy") throw described(failure, answer, access);
-        if (tries >= (hasAnswered ? mostTries : firstTries))
-          throw new S3Failure(`${failure.message} from ${access.endpoint}, ${tries} times`, failure.status);
-        const pauseMs = firstPauseMs * 2 ** (tries - 1) * (1 + Math.random());
-        await sleep(Math.min(longestPauseMs, pauseMs), undefined, { signal }).catch(() => signal.throwIfAborted());
+        if (result.kind === "busy") {
+          await pause(result.failure, tries, { access, signal, mostTries: hasAnswered ? mostTries : firstTries });
+          continue;
+        }
+        const learned = learnFrom(result, { bucket: request.bucket, region: answer.region, mayRenew }, access);
+        if (learned === null || tries >= mostTries) throw described(result.failure, answer, access);
+        if (learned === "credentials") mayRenew = false;
       }
     },
     close: () => dispatcher.destroy(),
   };
+}
+
+interface Patience extends Pick<S3ClientSettings, "access" | "signal"> {
+  readonly mostTries: number;
+}
+
+/** Waits for the next try; throws what `failure` says where there is none. */
+async function pause(failure: S3Failure, tries: number, { access, signal, mostTries: most }: Patience): Promise<void> {
+  if (tries >= most) throw new S3Failure(`${failure.message} from ${access.endpoint}, ${tries} times`, failure.status);
+  const pauseMs = firstPauseMs * 2 ** (tries - 1) * (1 + Math.random());
+  await sleep(Math.min(longestPauseMs, pauseMs), undefined, { signal }).catch(() => signal.throwIfAborted());
 }
 
 /** undici is loaded with the first bucket: it takes 0.3 s. */
@@ -92,12 +103,25 @@ interface Answer {
   readonly error: unknown;
 }
 
-async function ask(
-  request: S3Request,
-  { access, dispatcher, signal }: { access: S3Access; dispatcher: Dispatcher; signal: AbortSignal },
-): Promise<Answer> {
-  const { method, origin, path, headers, region, isSigned } = await access.prepare(request);
-  const none = { region, isSigned, status: 0, foundRegion: null, body: "" };
+interface Asking {
+  readonly access: S3Access;
+  readonly dispatcher: Dispatcher;
+  readonly signal: AbortSignal;
+  readonly hasAnswered: boolean;
+}
+
+async function ask(request: S3Request, { access, dispatcher, signal, hasAnswered }: Asking): Promise<Answer> {
+  const nothing = { region: "", isSigned: false, status: 0, foundRegion: null, body: "" };
+  let prepared: PreparedRequest;
+  try {
+    prepared = await access.prepare(request);
+  } catch (error) {
+    // Once there were credentials: a file that is just being written holds none, or half of them.
+    if (hasAnswered) return { ...nothing, error };
+    throw error;
+  }
+  const { method, origin, path, headers, region, isSigned } = prepared;
+  const none = { ...nothing, region, isSigned };
   const timeouts = { headersTimeout: headersTimeoutMs, bodyTimeout: idleTimeoutMs };
   try {
     const answer = await dispatcher.request({ origin, path, method, headers, signal, ...timeouts });
@@ -123,8 +147,16 @@ async function textOf(body: AsyncIterable<Buffer>): Promise<string> {
 
 type Result<T> =
   | { readonly kind: "done"; readonly value: T }
-  | { readonly kind: "busy" | "refused"; readonly failure: S3Failure }
-  | { readonly kind: "moved"; readonly region: string; readonly failure: S3Failure };
+  | { readonly kind: "busy"; readonly failure: S3Failure }
+  | Refused;
+
+interface Refused {
+  readonly kind: "refused";
+  readonly failure: S3Failure;
+  /** In which the bucket is, where the store says so. */
+  readonly region: string | null;
+  readonly isOfCredentials: boolean;
+}
 
 function resultOf<T>({ status, body, error, foundRegion }: Answer, parse: (body: string) => T): Result<T> {
   if (error !== null) {
@@ -136,7 +168,21 @@ function resultOf<T>({ status, body, error, foundRegion }: Answer, parse: (body:
   const code = errorCodeOf(body);
   const failure = new S3Failure(`status ${status}${code === null ? "" : ` ${code}`}`, status);
   if (status >= 500 || busyAt.has(status)) return { kind: "busy", failure };
-  return foundRegion === null ? { kind: "refused", failure } : { kind: "moved", region: foundRegion, failure };
+  const isOfCredentials = code !== null && (ofCredentials.has(code) || perhapsOfCredentials.has(code));
+  return { kind: "refused", failure, region: foundRegion, isOfCredentials };
+}
+
+/** What to ask with anew, where that may help; null where it may not. */
+function learnFrom(
+  { region, isOfCredentials }: Refused,
+  asked: { readonly bucket: string; readonly region: string; readonly mayRenew: boolean },
+  access: S3Access,
+): "region" | "credentials" | null {
+  if (region !== null && access.learnRegion(asked.bucket, region, asked.region)) return "region";
+  if (!isOfCredentials || !asked.mayRenew) return null;
+  // A listing of many hours outlasts the credentials that it began with.
+  access.forgetCredentials();
+  return "credentials";
 }
 
 function parsed<T>(body: string, parse: (body: string) => T): Result<T> {

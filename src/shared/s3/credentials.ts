@@ -14,7 +14,7 @@ export const credentialKinds = ["auto", "environment", "file", "container", "ins
 export type CredentialKind = (typeof credentialKinds)[number];
 
 export interface CredentialSource {
-  /** Null where there are none: then requests are not signed. Throws OPTION_INVALID, STORAGE_FAILED. */
+  /** Null where there never were any: then requests are not signed. Throws OPTION_INVALID, STORAGE_FAILED. */
   get(): Promise<S3Credentials | null>;
   /** The next `get` looks again. */
   forget(): void;
@@ -36,13 +36,19 @@ type Provider = (isRequired: boolean) => Promise<TimedCredentials | null>;
 /** What is about to end is replaced this early, and not again at once where that fails. */
 const renewBeforeMs = 300_000;
 const renewEveryMs = 30_000;
+const goneReason = "there were credentials, and now there are none";
 
 export function createCredentialSource(settings: CredentialSettings): CredentialSource {
   const providers = providersOf(settings);
   let known: Promise<TimedCredentials | null> | null = null;
+  let hasFound = false;
   let renewAtMs = Number.POSITIVE_INFINITY;
+  const places = providers.map(([name]) => name).join(", ") || "nowhere, as --s3-credentials is anonymous";
   const look = async () => {
     const found = await firstOf(providers, settings.kind !== "auto");
+    // As while the file is written anew. Unsigned, every object would be a row that may not be read.
+    if (found === null && hasFound) throw new LabelmillError("STORAGE_FAILED", { path: places, reason: goneReason });
+    hasFound ||= found !== null;
     renewAtMs = (found?.expiresAtMs ?? Number.POSITIVE_INFINITY) - renewBeforeMs;
     return found;
   };
@@ -52,7 +58,7 @@ export function createCredentialSource(settings: CredentialSettings): Credential
       throw error;
     });
   return {
-    places: providers.map(([name]) => name).join(", ") || "nowhere, as --s3-credentials is anonymous",
+    places,
     async get() {
       if (known === null) known = look();
       else if (Date.now() > renewAtMs) {

@@ -30,6 +30,7 @@ export async function* listObjects(client: S3Client, { bucket, prefix, after }: 
       last = key;
       yield key;
     }
+    if (next !== null && page.next === next) throw new Error("the store's listing goes in a circle");
     next = page.next;
   } while (next !== null);
 }

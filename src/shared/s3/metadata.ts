@@ -15,8 +15,11 @@ export interface TimedCredentials extends S3Credentials {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** In milliseconds, for each request: the services are on the same machine or beside it. */
-const askTimeoutMs = 1_000;
+/** In milliseconds, for each request: a container's service was named, and so is there. */
+const containerTimeoutMs = 10_000;
+/** As AWS's own tools have it, in seconds, where `AWS_METADATA_SERVICE_TIMEOUT` says nothing else: most machines have no such service. */
+const instanceTimeoutSeconds = 1;
+const longestTimeoutSeconds = 60;
 /** Where a container's credentials may be asked for in clear. */
 const containerHosts: ReadonlySet<string> = new Set([
   ...["169.254.170.2", "169.254.170.23", "[fd00:ec2::23]", "127.0.0.1", "[::1]", "localhost"],
@@ -41,7 +44,8 @@ export async function containerCredentials(env: Environment, isRequired: boolean
     const token = tokenFile ? (await readFile(tokenFile, "utf8")).trim() : env.AWS_CONTAINER_AUTHORIZATION_TOKEN;
     // As a header it would be refused in words that quote it.
     if (token && !/^[\x20-\x7e]+$/.test(token)) throw new Error("its authorization token is not printable ASCII");
-    return credentialsIn(await ask(url.href, token ? { headers: { authorization: token } } : {}));
+    const request = token ? { headers: { authorization: token } } : {};
+    return credentialsIn(await ask(url.href, request, containerTimeoutMs));
   } catch (error) {
     throw fail(error);
   }
@@ -56,26 +60,33 @@ export async function instanceCredentials(env: Environment, isRequired: boolean)
     if (isRequired) throw fail(new Error("AWS_EC2_METADATA_DISABLED is true"));
     return null;
   }
+  const timeoutMs = instanceTimeoutMs(env);
   let role: { readonly name: string; readonly headers: Record<string, string> };
   try {
     const tokenUrl = new URL("/latest/api/token", base).href;
     const asked = { method: "PUT", headers: { "x-aws-ec2-metadata-token-ttl-seconds": "21600" } };
-    const headers = { "x-aws-ec2-metadata-token": await ask(tokenUrl, asked) };
-    role = { name: (await ask(rolesUrl, { headers })).trim().split("\n")[0] ?? "", headers };
+    const headers = { "x-aws-ec2-metadata-token": await ask(tokenUrl, asked, timeoutMs) };
+    role = { name: (await ask(rolesUrl, { headers }, timeoutMs)).trim().split("\n")[0] ?? "", headers };
   } catch (error) {
     // Not a machine of AWS, or one without a role: there is nothing to be had here.
     if (!isRequired) return null;
     throw fail(error);
   }
   try {
-    return credentialsIn(await ask(`${rolesUrl}${encodeURIComponent(role.name)}`, { headers: role.headers }));
+    const url = `${rolesUrl}${encodeURIComponent(role.name)}`;
+    return credentialsIn(await ask(url, { headers: role.headers }, timeoutMs));
   } catch (error) {
     throw fail(error);
   }
 }
 
-async function ask(url: string, request: RequestInit): Promise<string> {
-  const signal = AbortSignal.timeout(askTimeoutMs);
+function instanceTimeoutMs({ AWS_METADATA_SERVICE_TIMEOUT: given = "" }: Environment): number {
+  const seconds = Number(given);
+  return 1000 * Math.min(longestTimeoutSeconds, seconds > 0 ? seconds : instanceTimeoutSeconds);
+}
+
+async function ask(url: string, request: RequestInit, timeoutMs: number): Promise<string> {
+  const signal = AbortSignal.timeout(timeoutMs);
   const answer = await fetch(url, { ...request, redirect: "error", signal });
   const text = await answer.text();
   if (!answer.ok) throw new Error(`it answered with status ${answer.status}`);

@@ -24,12 +24,15 @@ export function retryAfterMs(value: string | undefined, nowMs: number): number |
   return date === null ? null : Math.max(0, date.getTime() - nowMs);
 }
 
+const endOfYears = Date.UTC(10_000, 0);
+
 /** An HTTP date in any of its three forms; null where it is none, as servers write anything. */
 export function httpDate(value: string | undefined): Date | null {
   if (value === undefined || !/^\s*[A-Za-z]{3,9},? .*\d\d:\d\d:\d\d/.test(value)) return null;
   // The asctime form names no zone, which is UTC there and would be local time to Date.
   const date = new Date(/GMT|UTC|[+-]\d{4}\s*$/.test(value) ? value : `${value} GMT`);
-  return Number.isNaN(date.getTime()) ? null : date;
+  // Years have four digits there; many readers of results know no later ones.
+  return date.getTime() < endOfYears ? date : null;
 }
 
 const refusals: ReadonlySet<string> = new Set(["noai", "noimageai", "noindex", "none"]);

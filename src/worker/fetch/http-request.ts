@@ -159,7 +159,14 @@ async function partOf(answer: Dispatcher.ResponseData, range: ByteRange, reading
   }
   const reply = await bytesOf(answer, reading);
   if (reply.kind !== "bytes" || reply.value.bytes.length === range.length) return reply;
-  return endsBefore(reading.shown, reply.value.bytes.length);
+  const { length: bytes } = reply.value.bytes;
+  const total = Number(
+    /\/(\d+)$/.exec(headerOf(answer.headers, "content-range") ?? "")?.[1] ?? Number.POSITIVE_INFINITY,
+  );
+  if (total <= lastByte(range)) return endsBefore(reading.shown, bytes);
+  // A server may send less than it was asked for, and a body without a length may end early unnoticed (RFC 9110, 15.3.7).
+  const short = failure("FETCH_TRUNCATED", { uri: reading.shown, bytes, reason: `it was asked for ${range.length}` });
+  return { ...finalFailure(short), isRetryable: true };
 }
 
 function rangeRefusal({ statusCode, headers }: Dispatcher.ResponseData, range: ByteRange): string | null {

@@ -64,6 +64,8 @@ interface Reading {
   readonly signal: AbortSignal;
 }
 
+/** A connection that broke off counts as none once so much has come since: else a byte a connection would go on for ever. */
+const progressBytes = 64 * 1024;
 /** Encodings whose bytes are those of a file named so, as Apache sends `.gz` files. */
 const fileEncodings: ReadonlySet<string> = new Set(["", "identity", "gzip", "x-gzip"]);
 
@@ -93,12 +95,16 @@ async function* blocksOf(first: Answer, offset: number, reading: Reading): Async
   let answer = first;
   let { size } = first;
   let at = offset;
+  let progressAt = at;
   try {
     for (let tries = 1; ; tries += 1) {
       try {
         for await (const block of skipBytes(answer)) {
           at += block.length;
-          tries = 1;
+          if (at - progressAt >= progressBytes) {
+            tries = 1;
+            progressAt = at;
+          }
           yield block;
         }
         // A server may give less than it was asked for, and a body without a length may end early unnoticed.
@@ -158,19 +164,28 @@ async function ask(offset: number, reading: Reading): Promise<Answer> {
   throw new StreamFailure(`there are more than ${mostRedirects} redirects`);
 }
 
-function send(url: URL, offset: number, { client, hostHeaders, policy, signal, needsRanges }: Reading) {
+/** The head has the time of a whole image: a server may send provisional ones (103) without end, each of which is an answer. */
+async function send(url: URL, offset: number, reading: Reading): Promise<Dispatcher.ResponseData> {
+  const { client, hostHeaders, policy, signal, needsRanges } = reading;
   const refusal = client.refusalOfHost(url.hostname);
   if (refusal !== null) throw new StreamFailure(`its host may not be asked: ${refusal}`);
   const range = needsRanges || offset > 0 ? { range: `bytes=${offset}-` } : {};
-  return client.dispatcher.request({
-    origin: url.origin,
-    path: `${url.pathname}${url.search}`,
-    method: "GET",
-    headers: { ...client.headers, ...hostHeaders.get(plainOrigin(url)), ...range },
-    headersTimeout: policy.headersTimeoutMs,
-    bodyTimeout: policy.idleTimeoutMs,
-    signal,
-  });
+  const late = new AbortController();
+  const failure = new StreamFailure("no answer within --fetch-timeout-ms", { isRetryable: true });
+  const timer = setTimeout(() => late.abort(failure), policy.fetchTimeoutMs);
+  try {
+    return await client.dispatcher.request({
+      origin: url.origin,
+      path: `${url.pathname}${url.search}`,
+      method: "GET",
+      headers: { ...client.headers, ...hostHeaders.get(plainOrigin(url)), ...range },
+      headersTimeout: policy.headersTimeoutMs,
+      bodyTimeout: policy.idleTimeoutMs,
+      signal: AbortSignal.any([signal, late.signal]),
+    });
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function answerOf(response: Dispatcher.ResponseData, offset: number, { needsRanges }: Reading): Answer {

@@ -4,11 +4,11 @@
  * followed; and a store that cannot be reached, or does not know the worker's credentials, is trouble of the place and not of
  * the item. Called by `open-fetcher` alone.
  */
-import { failure, LabelmillError } from "../../shared/errors.js";
+import { failure, isCode, LabelmillError, messageOf } from "../../shared/errors.js";
 import { redactUri } from "../../shared/http-uri.js";
 import type { ProxySettings } from "../../shared/proxy-settings.js";
-import type { PreparedRequest, S3Access } from "../../shared/s3/access.js";
-import { errorCodeOf, regionOf } from "../../shared/s3/answers.js";
+import type { PreparedRequest, S3Access, S3Request } from "../../shared/s3/access.js";
+import { errorCodeOf, ofCredentials, perhapsOfCredentials, regionOf } from "../../shared/s3/answers.js";
 import { parseObjectUri, type S3Place } from "../../shared/s3-uri.js";
 import { failedWith, succeeded } from "../outcome.js";
 import { admitAtOnce, type Fetcher } from "./fetcher.js";
@@ -36,21 +36,12 @@ export interface S3Policy extends HttpPolicy {
   readonly s3Concurrency: number;
 }
 
-/** The store says that the worker may not ask, whatever it asks for (S3 API reference, "Error responses"). */
-const ofCredentials: ReadonlySet<string> = new Set([
-  ...["ExpiredToken", "TokenRefreshRequired", "InvalidAccessKeyId", "RequestTimeTooSkewed", "RequestExpired"],
-]);
-/** The same, as long as nothing else has succeeded: a key that a proxy rewrites on its way gives these too. */
-const perhapsOfCredentials: ReadonlySet<string> = new Set([
-  ...["SignatureDoesNotMatch", "InvalidToken", "AuthorizationHeaderMalformed"],
-]);
-
 /** A fetcher of s3: uris; close it. */
 export function createS3Fetcher(options: S3FetcherOptions): Fetcher & { close(): Promise<void> } {
   const { access, maxItemBytes, proxy } = options;
   const policy = policyOf(options.policy);
   const transport = openHttpTransport({ policy, maxItemBytes, proxy, largePerHost: mostLarge });
-  const store: Store = { access, transport, hasGiven: false };
+  const store: Store = { access, transport, looks: 1, hasGiven: false };
   return {
     async fetch(uri, signal, admit = admitAtOnce) {
       const place = parseObjectUri(uri);
@@ -79,7 +70,9 @@ function policyOf(policy: S3Policy): HttpPolicy {
 interface Store {
   readonly access: S3Access;
   readonly transport: HttpTransport;
-  /** An object was given: this worker is known, and may read something. */
+  /** How often credentials were looked for. */
+  looks: number;
+  /** An object was given since credentials were looked for: this worker is known, and may read something. */
   hasGiven: boolean;
 }
 
@@ -87,11 +80,13 @@ interface Store {
 async function ask(place: S3Place, asking: Asking, store: Store): Promise<Tried> {
   const { access, transport } = store;
   for (let isFirst = true; ; isFirst = false) {
-    const prepared = await access.prepare({ method: "GET", ...place });
+    const { looks } = store;
+    const prepared = await prepare({ method: "GET", ...place }, access);
     const refusal = transport.refusalOfHost(prepared.hostname);
     if (refusal !== null) throw outage(access, refusal);
     const reply = await transport.ask(prepared, asking);
-    store.hasGiven ||= reply.kind === "bytes";
+    // What was on its way with the credentials before says nothing of these.
+    store.hasGiven ||= reply.kind === "bytes" && looks === store.looks;
     if (reply.kind !== "refused") return reply;
     const region = regionOf(headerOf(reply.headers, "x-amz-bucket-region"));
     const isNews = region !== null && access.learnRegion(place.bucket, region, prepared.region);
@@ -100,14 +95,25 @@ async function ask(place: S3Place, asking: Asking, store: Store): Promise<Tried>
   }
 }
 
+/** Throws STORAGE_FAILED: a credentials file that is just being written holds none, or half of them. */
+async function prepare(request: S3Request, access: S3Access): Promise<PreparedRequest> {
+  try {
+    return await access.prepare(request);
+  } catch (error) {
+    throw isCode(error, "OPTION_INVALID") ? outage(access, messageOf(error), error) : error;
+  }
+}
+
 function refused({ status, body }: Refusal, { isSigned }: PreparedRequest, shown: string, store: Store): Tried {
-  const { access, hasGiven } = store;
+  const { access } = store;
   const code = errorCodeOf(body) ?? "";
   const isDenied = status === 401 || status === 403;
-  const isUnknown = !hasGiven && (perhapsOfCredentials.has(code) || (isDenied && !isSigned));
+  const isUnknown = !store.hasGiven && (perhapsOfCredentials.has(code) || (isDenied && !isSigned));
   const unsigned = isSigned ? "" : `; ${access.whyUnsigned}`;
   if (ofCredentials.has(code) || isUnknown) {
     access.forgetCredentials();
+    store.looks += 1;
+    store.hasGiven = false;
     throw outage(access, `it answers ${code || `with status ${status}`}${unsigned}`);
   }
   const uri = code === "" ? shown : `${shown} (${code}${isDenied ? unsigned : ""})`;
@@ -117,6 +123,6 @@ function refused({ status, body }: Refusal, { isSigned }: PreparedRequest, shown
   );
 }
 
-function outage({ endpoint }: S3Access, reason: string): LabelmillError {
-  return new LabelmillError("STORAGE_FAILED", { path: endpoint, reason });
+function outage({ endpoint }: S3Access, reason: string, cause?: unknown): LabelmillError {
+  return new LabelmillError("STORAGE_FAILED", { path: endpoint, reason }, { cause });
 }

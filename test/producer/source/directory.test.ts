@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { chmod, mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { openDirectory } from "../../../src/producer/source/directory.js";
 import type { Selection } from "../../../src/producer/source/source.js";
 import { collect, useTempDir } from "../../support/temp-dir.js";
@@ -69,6 +71,33 @@ describe("producer/source/directory", () => {
     await symlink(join(tempDir(), "nowhere"), join(tempDir(), "broken.jpg"));
     await symlink(tempDir(), join(tempDir(), "loop.jpg"));
     assert.deepEqual(await namesOf(images), ["broken.jpg", "link.jpg", "real/a.jpg"]);
+  });
+
+  it("gives a directory that lies deeper than paths are long as an item that fails, and goes on behind it", async () => {
+    await write("a/1.jpg", "b.jpg");
+    const top = join(tempDir(), "a/deep");
+    const name = "d".repeat(200);
+    const step = `mkdir ${name} && cd -P ${name}`;
+    const shell = promisify(execFile);
+    await shell("sh", [
+      "-c",
+      `mkdir "$0" && cd "$0" && i=0; while [ $i -lt 25 ]; do ${step} || exit 1; i=$((i+1)); done`,
+      top,
+    ]);
+    try {
+      const source = openDirectory(tempDir(), all);
+      const items = await collect(source.items(null));
+      assert.deepEqual(
+        items.map(({ failure }) => failure?.code),
+        [undefined, "ITEM_INVALID", undefined],
+      );
+      assert.match(items[1]?.failure?.message ?? "", /its path has 4\d{3} bytes, more than this system reads/);
+      for (const [i, { token }] of items.entries())
+        assert.deepEqual(await collect(source.items(token)), items.slice(i + 1));
+    } finally {
+      // Node's own `rm` takes whole paths.
+      await shell("rm", ["-rf", top]);
+    }
   });
 
   it("gives a directory that may not be read as an item that fails, and goes on behind it", async () => {

@@ -35,6 +35,20 @@ describe("producer/source/glob", () => {
     assert.deepEqual(await namesOf("p/*.txt"), ["p/n.txt"]);
   });
 
+  it("takes brackets and odd names as shells do", async () => {
+    await write("p/a.jpg", "p/b.jpg", "p/!.jpg", "p/1.jpg", "p/d/line\nfeed.jpg", "p/new\n/e.jpg");
+    const letters = ["p/!.jpg", "p/1.jpg", "p/b.jpg"];
+    assert.deepEqual(await namesOf("p/[!a].jpg"), letters);
+    assert.deepEqual(await namesOf("p/[^a].jpg"), letters);
+    assert.deepEqual(await namesOf("p/[[:alpha:]].jpg"), ["p/a.jpg", "p/b.jpg"]);
+    assert.deepEqual(await namesOf("p/[ab!].jpg"), ["p/!.jpg", "p/a.jpg", "p/b.jpg"]);
+    assert.deepEqual(await namesOf("[!q]/d/*"), ["p/d/line\nfeed.jpg"]);
+    assert.equal((await namesOf("p/**")).length, 6);
+    assert.deepEqual(await namesOf("**/e.jpg"), ["p/new\n/e.jpg"]);
+    const exclude = ["d/**", "new*/**", "[!1].jpg"];
+    assert.deepEqual(await namesOf("p/**", { ...everything, exclude }), ["p/1.jpg"]);
+  });
+
   it("takes hidden files only by a pattern that spells the dot", async () => {
     await write("p/.a.jpg", "p/.d/b.jpg", "p/c.jpg");
     assert.deepEqual(await namesOf("p/**/*.jpg"), ["p/c.jpg"]);

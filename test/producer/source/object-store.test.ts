@@ -15,7 +15,8 @@ const names = (from: number, to: number) =>
 const objects = (keys: readonly string[]) => Object.fromEntries(keys.map((key) => [key, Buffer.from("x")]));
 
 describe("producer/source/object-store", function () {
-  this.timeout(30_000);
+  // To store 2,500 objects takes as many requests.
+  this.timeout(120_000);
   let store: TestStore;
   before(async () => {
     store = await startTestStore();
@@ -54,7 +55,24 @@ describe("producer/source/object-store", function () {
       await urisOf(open("s3://many/"), token),
       names(701, 2_500).map((key) => `s3://many/${key}`),
     );
-    assert.deepEqual(await urisOf(open("s3://many/"), "photos/02499"), ["s3://many/photos/02499.jpg"]);
+    assert.deepEqual(await urisOf(open("s3://many/"), "=photos/02499"), ["s3://many/photos/02499.jpg"]);
+  });
+
+  it("keeps credentials that stand in a key out of the tokens, and goes on behind such keys nevertheless", async () => {
+    const signed = (name: string) => `${name}.jpg?token=hunter2-${name}&.jpg`;
+    const keys = [signed("a"), signed("b"), "c=d.jpg", signed("e"), signed("f"), "g.jpg"];
+    await store.put("mirror", objects([...keys, signed("b").replace(".jpg", ".txt"), "d.txt"]));
+    const source = open("s3://mirror/");
+    const items = await collect(source.items(null));
+    assert.equal(items.length, keys.length + 1);
+    assert.ok(!items.some(({ token }) => token.includes("hunter2")), JSON.stringify(items));
+    for (const [i, { token }] of items.entries())
+      assert.deepEqual(await collect(source.items(token)), items.slice(i + 1), token);
+    await store.put("gone", objects(["c=d.jpg", "g.jpg"]));
+    await assert.rejects(collect(open("s3://gone/").items(items[5]?.token ?? "")), {
+      code: "RUN_SOURCE_CHANGED",
+      message: /the last pinned object of s3:\/\/gone\/, .*, is gone/,
+    });
   });
 
   it("leaves what has no image's name and counts it, and takes --all-files, --include and --exclude as a directory does", async () => {
@@ -99,6 +117,38 @@ describe("producer/source/object-store", function () {
     assert.match(await refused("s3://many/", settings({ endpoint: "http://127.0.0.1:1" })), /ECONNREFUSED.*3 times/);
   });
 
+  it("looks for credentials again where the store no longer knows them, also while they are only half there", async () => {
+    let looks = 0;
+    const env = {
+      ...testCredentialEnv,
+      get AWS_SECRET_ACCESS_KEY() {
+        looks += 1;
+        return looks === 2 ? "" : testCredentialEnv.AWS_SECRET_ACCESS_KEY;
+      },
+    };
+    const credentials = { kind: "environment" as const, env, home: "/nowhere" };
+    const access = createS3Access({ endpoint: store.url, region: null, credentials });
+    for (const code of ["ExpiredToken", "InvalidToken", "RequestExpired"]) {
+      let isRefused = false;
+      store.answer = ({ query }, response) => {
+        if (!query.has("continuation-token") || isRefused) return false;
+        isRefused = true;
+        response.writeHead(400).end(`<Error><Code>${code}</Code></Error>`);
+        return true;
+      };
+      const found = await urisOf(open("s3://many/photos/", none, { access, proxy: null, signal }));
+      assert.equal(found.length, 2_500);
+    }
+    assert.ok(looks > 2, String(looks));
+    store.answer = (_, response) => {
+      response.writeHead(400).end("<Error><Code>ExpiredToken</Code></Error>");
+      return true;
+    };
+    const asked = store.requests.length;
+    await assert.rejects(urisOf(open("s3://many/")), { code: "RUN_SOURCE_UNREADABLE", message: /ExpiredToken/ });
+    assert.equal(store.requests.length - asked, 2);
+  });
+
   it("reads a public bucket without credentials", async () => {
     store.publicBuckets.add("mixed");
     const given = settings({ kind: "anonymous" });
@@ -118,6 +168,17 @@ describe("producer/source/object-store", function () {
     });
   });
 
+  it("ends where a listing goes in a circle", async () => {
+    store.answer = (_, response) => {
+      const more = "<IsTruncated>true</IsTruncated><NextContinuationToken>again</NextContinuationToken>";
+      response.end(`<ListBucketResult>${more}</ListBucketResult>`);
+      return true;
+    };
+    const asked = store.requests.length;
+    await assert.rejects(urisOf(open("s3://many/")), { code: "RUN_SOURCE_UNREADABLE", message: /in a circle/ });
+    assert.equal(store.requests.length - asked, 2);
+  });
+
   it("stands on a command line beside others, under its canonical name", async () => {
     const options = resolveOptions({});
     const place = { cwd: "/", s3: settings() };
@@ -127,9 +188,9 @@ describe("producer/source/object-store", function () {
     assert.deepEqual(
       items.map(({ uri, token }) => [uri, token]),
       [
-        ["s3://mixed/photos/a.jpg", "0:photos/a.jpg"],
-        ["s3://mixed/photos/c/d.PNG", "0:photos/c/d.PNG"],
-        ["s3://mixed/photos2/e.jpg", "1:photos2/e.jpg"],
+        ["s3://mixed/photos/a.jpg", "0:=photos/a.jpg"],
+        ["s3://mixed/photos/c/d.PNG", "0:=photos/c/d.PNG"],
+        ["s3://mixed/photos2/e.jpg", "1:=photos2/e.jpg"],
       ],
     );
     await assert.rejects(openSources(["s3:///x"], options, place), { code: "RUN_SOURCE_KIND" });

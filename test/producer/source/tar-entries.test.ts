@@ -43,7 +43,7 @@ describe("producer/source/tar-entries", () => {
       ["c.jpg", 2048, 512],
     ]);
     for (const [i, entry] of entries.entries())
-      assert.deepEqual(await entriesOf(archive, "next" in entry ? entry.next : 0), entries.slice(i + 1));
+      assert.deepEqual(await entriesOf(archive, "place" in entry ? entry.place.next : 0), entries.slice(i + 1));
   });
 
   it("reads what tar-stream writes, with long names in pax records", async () => {
@@ -162,6 +162,14 @@ describe("producer/source/tar-entries", () => {
       assert.deepEqual([found.byte, found.before], [byte, byte === 0 ? 0 : 1], String(problem));
       assert.match(found.problem, problem);
     }
+  });
+
+  it("takes a header for all members alone for an empty archive, as git writes of an empty tree", async () => {
+    const comment = tarMember({ name: "pax_global_header", type: "g", data: paxRecord("comment", "a".repeat(40)) });
+    assert.deepEqual(await entriesOf(Buffer.concat([comment, endMark])), []);
+    const long = tarMember({ name: "x", type: "L", data: "long.jpg\0" });
+    const between = await entriesOf(Buffer.concat([long, comment, tarOf([{ name: "short.jpg" }])]));
+    assert.deepEqual(filesOf(between), [["long.jpg", 2560, 0]]);
   });
 
   it("takes one block of zeros for an end, and as many as fill a record", async () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { crc32 } from "node:zlib";
 import { createShardReader, openTar, type Shard } from "../../../src/producer/source/tar.js";
 import { endMark, tarHeader, tarMember, tarOf } from "../../support/tar.js";
 import { collect } from "../../support/temp-dir.js";
@@ -30,13 +31,24 @@ const samples = tarOf([
   { name: "é &.jpg", data: "x" },
 ]);
 
+/** Of the member of `samples` whose header is there. */
+const tokenAt = (header: number, next: number) => `${header}:${crc32(samples.subarray(header, header + 512))}:${next}`;
+
 describe("producer/source/tar", () => {
   it("gives members with image names, with WebDataset's keys as ids, and counts what it leaves", async () => {
     const source = openTar(shardOf(samples), selection, ["/data"]);
     assert.deepEqual(await collect(source.items(null)), [
-      { uri: "tar+file:///data/s.tar#member=d/0001.jpg&offset=1024&length=3", id: "d/0001", token: "1536" },
-      { uri: "tar+file:///data/s.tar#member=d/0002.left.PNG&offset=3072&length=3", id: "d/0002", token: "3584" },
-      { uri: "tar+file:///data/s.tar#member=%C3%A9%20%26.jpg&offset=5632&length=1", id: "é &", token: "6144" },
+      { uri: "tar+file:///data/s.tar#member=d/0001.jpg&offset=1024&length=3", id: "d/0001", token: tokenAt(512, 1536) },
+      {
+        uri: "tar+file:///data/s.tar#member=d/0002.left.PNG&offset=3072&length=3",
+        id: "d/0002",
+        token: tokenAt(2560, 3584),
+      },
+      {
+        uri: "tar+file:///data/s.tar#member=%C3%A9%20%26.jpg&offset=5632&length=1",
+        id: "é &",
+        token: tokenAt(5120, 6144),
+      },
     ]);
     assert.deepEqual(source.leftOut(), {
       "directory in a shard": 1,
@@ -54,6 +66,31 @@ describe("producer/source/tar", () => {
     assert.equal(items.length, 4);
     for (const [i, { token }] of items.entries())
       assert.deepEqual(await collect(source.items(token)), items.slice(i + 1));
+  });
+
+  it("goes on in no other shard that lies at the same place, and in the same one if something was added behind", async () => {
+    const [first, ...rest] = await collect(openTar(shardOf(samples), selection, []).items(null));
+    const token = first?.token ?? "";
+    const longer = Buffer.concat([samples.subarray(0, -endMark.length), tarOf([{ name: "more.jpg" }])]);
+    const found = await collect(openTar(shardOf(longer), selection, []).items(token));
+    assert.deepEqual(
+      found.map(({ id }) => id),
+      [...rest.map(({ id }) => id), "more"],
+    );
+    const touched = Buffer.from(samples);
+    tarHeader({ name: "d/0001.jpg", data: "jpg", change: (header) => header.write("00000000001\0", 136) }).copy(
+      touched,
+      512,
+    );
+    const changed = [touched, tarOf([{ name: "x.jpg", data: Buffer.alloc(5_000, "x") }]), endMark, Buffer.alloc(0)];
+    for (const bytes of changed) {
+      const shard = shardOf(bytes);
+      await assert.rejects(collect(openTar(shard, selection, []).items(token)), {
+        code: "RUN_SOURCE_CHANGED",
+        message: /the member at byte 512 of \/data\/s\.tar is not what it was/,
+      });
+      assert.equal(shard.opened, 0);
+    }
   });
 
   it("gives the whole members of a shard that is cut off, then an item that fails and names the byte", async () => {

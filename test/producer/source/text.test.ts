@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { openFileText, type Packing } from "../../../src/producer/source/text.js";
+import { openFileText, openRemoteText, openStreamText, type Packing } from "../../../src/producer/source/text.js";
 import { collect, useTempDir } from "../../support/temp-dir.js";
 
 /** Written by bench/parity/make_table_fixtures.py: two Zstandard frames and a skippable one between them. */
@@ -31,6 +31,28 @@ describe("producer/source/text", () => {
     }
   });
 
+  it("lets go of what it reads where it is left, whatever the packing", async () => {
+    let open = 0;
+    const zst = await readFile(join(fixtures, "list.txt.zst"));
+    for (const [bytes, packing] of [
+      [Buffer.from(packedLines), "none"],
+      [gzipSync(packedLines), "gzip"],
+      [zst, "zstd"],
+    ] as const) {
+      const blocks = async function* () {
+        open += 1;
+        try {
+          for (let at = 0; at < bytes.length; at += 1_000) yield bytes.subarray(at, at + 1_000);
+        } finally {
+          open -= 1;
+        }
+      };
+      const text = openRemoteText("https://h/l", packing, { read: async () => ({ size: null, blocks: blocks() }) });
+      for await (const _ of text.blocks(0)) break;
+      assert.equal(open, 0, packing);
+    }
+  });
+
   it("reads a gzip file of several members", async () => {
     const bytes = Buffer.concat([gzipSync("/a\n"), gzipSync("/b\n")]);
     assert.equal((await readBytes(bytes, "gzip")).toString(), "/a\n/b\n");
@@ -42,7 +64,7 @@ describe("producer/source/text", () => {
       await assert.rejects(readBytes(gz.subarray(0, length), "gzip"), { code, message: /unexpected end of file/ });
     }
     const zst = await readFile(join(fixtures, "list.txt.zst"));
-    for (const length of [0, 3, 4, 5, 12, 20, 500, zst.length - 1]) {
+    for (const length of [0, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 20, 500, zst.length - 1]) {
       await assert.rejects(
         readBytes(zst.subarray(0, length), "zstd"),
         { code, message: /ends too early/ },
@@ -97,6 +119,18 @@ describe("producer/source/text", () => {
     await assert.rejects(readBytes(Buffer.from("\uFEFF/a\n", "utf16le"), "none"), { ...content, message: /UTF-16/ });
     await assert.rejects(readBytes(gzipSync(gzipSync("/a")), "gzip"), { ...content, message: /gzip data/ });
     assert.equal((await readBytes("PAR1.jpg\n", "none")).toString(), "PAR1.jpg\n");
+  });
+
+  it("looks at the start of a stream that comes byte by byte", async () => {
+    const inBytes = async function* (bytes: Buffer) {
+      for (const byte of bytes) yield Buffer.from([byte]);
+    };
+    const collected = async (bytes: Buffer) =>
+      Buffer.concat(await collect(openStreamText("stdin", inBytes(bytes), "/").blocks(0)));
+    for (const foreign of [gzipSync("/a"), Buffer.from("PK\x03\x04"), Buffer.from([0xff, 0xfe])])
+      await assert.rejects(collected(foreign), { code: "RUN_SOURCE_CONTENT" });
+    for (const text of ["", "/", "/a\n", "/a.jpg\n/b.jpg\n"])
+      assert.equal((await collected(Buffer.from(text))).toString(), text);
   });
 
   it("names a file that is not there", async () => {

@@ -90,7 +90,7 @@ describe("producer/source/web", () => {
     asked.length = 0;
     for (const [i, { token }] of items.entries())
       assert.deepEqual(await collect(source.items(token)), items.slice(i + 1));
-    assert.equal(asked[0], "https://h/s.tar 5632 true");
+    assert.equal(asked[0], "https://h/s.tar 0 true");
     for await (const _ of source.items(null)) break;
     assert.equal(open, 0);
   });

@@ -24,6 +24,16 @@ describe("shared/s3/answers", () => {
     const whole = page(`${last}${entry("a")}${entry("b")}`);
     for (let length = 0; length < whole.trimEnd().length; length += 1)
       assert.throws(() => parseListPage(whole.slice(0, length)), /its listing is (cut off|not one of S3)/);
+    for (const [found, claimed] of [
+      [["a"], "2"],
+      [[], "1"],
+      [[], "1000"],
+    ] as const) {
+      const short = page(`${last}<KeyCount>${claimed}</KeyCount>${found.map(entry).join("")}`);
+      assert.throws(() => parseListPage(short), /says that it has \w+ keys, and has \d$/, claimed);
+    }
+    for (const counted of ["1", "0", "", "one"])
+      assert.deepEqual(parseListPage(page(`${last}<KeyCount>${counted}</KeyCount>${entry("a")}`)).keys, ["a"]);
     assert.throws(() => parseListPage("<html>log in</html>"), /not one of S3/);
     assert.throws(() => parseListPage(page("<IsTruncated>true</IsTruncated>")), /does not say where/);
     assert.throws(() => parseListPage(page(`${last}<Contents></Contents>`)), /has no key/);

@@ -58,6 +58,13 @@ describe("shared/s3/credentials", () => {
     assert.equal(await idOf(source), "HOME");
     source.forget();
     assert.equal(await idOf(source), "NEW");
+    for (const text of ["", "[default]\n"]) {
+      await writeProfiles(text);
+      source.forget();
+      await assert.rejects(source.get(), { code: "STORAGE_FAILED", message: /there were credentials, and now/ });
+    }
+    await writeProfiles("[default]\naws_access_key_id=NEWER\naws_secret_access_key=s\n");
+    assert.equal(await idOf(source), "NEWER");
     const other = join(tempDir(), "other");
     await writeFile(other, "[default]\naws_access_key_id=OTHER\naws_secret_access_key=s\n");
     assert.equal(await idOf(open({ ...off, AWS_SHARED_CREDENTIALS_FILE: other })), "OTHER");
@@ -114,7 +121,8 @@ describe("shared/s3/credentials", () => {
       if (method === "PUT") response.end("session");
       else response.end(path?.endsWith("/") ? "role" : timed("INSTANCE"));
     };
-    const env = { AWS_EC2_METADATA_SERVICE_ENDPOINT: url };
+    // Its second is short for a busy machine.
+    const env = { AWS_EC2_METADATA_SERVICE_ENDPOINT: url, AWS_METADATA_SERVICE_TIMEOUT: "30" };
     assert.equal(await idOf(open(env, "auto", false)), null);
     assert.deepEqual(asked, []);
     assert.equal(await idOf(open(env)), "INSTANCE");
@@ -128,6 +136,10 @@ describe("shared/s3/credentials", () => {
     respond = (_, response) => response.writeHead(404).end();
     assert.equal(await idOf(open(env)), null);
     await assert.rejects(open(env, "instance").get(), { code: "STORAGE_FAILED", message: /status 404/ });
+    respond = () => {};
+    const brief = { ...env, AWS_METADATA_SERVICE_TIMEOUT: "0.05" };
+    assert.equal(await idOf(open(brief)), null);
+    await assert.rejects(open(brief, "instance").get(), { code: "STORAGE_FAILED", message: /timeout/ });
   });
 
   it("gets new ones before they end, and keeps the old while it cannot", async () => {

@@ -81,11 +81,11 @@ describe("worker/fetch/guarded-connect", () => {
     const server = createServer((socket) => socket.end("hello")).listen(0, "127.0.0.1");
     await once(server, "listening");
     const port = String((server.address() as AddressInfo).port);
-    const socket = await createDial()({ hostname: "127.0.0.1", protocol: "http:", port }, 1_000);
+    const socket = await createDial()({ hostname: "127.0.0.1", protocol: "http:", port }, 30_000);
     assert.equal(String((await once(socket, "data"))[0]), "hello");
     socket.destroy();
     server.close();
     await once(server, "close");
-    await assert.rejects(createDial()({ hostname: "127.0.0.1", protocol: "http:", port }, 1_000), /ECONNREFUSED/);
+    await assert.rejects(createDial()({ hostname: "127.0.0.1", protocol: "http:", port }, 30_000), /ECONNREFUSED/);
   });
 });

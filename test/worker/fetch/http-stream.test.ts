@@ -6,7 +6,7 @@ import { resolveOptions } from "../../../src/shared/options.js";
 import { openRemoteFiles } from "../../../src/worker/fetch/open-remote-files.js";
 import { collect } from "../../support/temp-dir.js";
 
-const policy = { ...resolveOptions({}), allowPrivate: ["127.0.0.1"], fetchRetries: 1, headersTimeoutMs: 2_000 };
+const policy = { ...resolveOptions({}), allowPrivate: ["127.0.0.1"], fetchRetries: 1 };
 const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, i) => i % 251));
 
 describe("worker/fetch/http-stream", () => {
@@ -71,6 +71,15 @@ describe("worker/fetch/http-stream", () => {
     assert.ok(asked.length >= 3, String(asked));
   });
 
+  it("ends at a server that breaks off again and again and gives next to nothing", async () => {
+    respond = (request, response) => {
+      const offset = offsetOf(request);
+      ranges(request, response).write(bytes.subarray(offset, offset + 1), () => request.socket.destroy());
+    };
+    await rejects({ offset: 0, needsRanges: true }, /./);
+    assert.deepEqual(asked, ["bytes=0-", "bytes=1-"]);
+  });
+
   it("asks for the rest where less comes than was asked for, with or without an error", async () => {
     respond = (request, response) => {
       const offset = offsetOf(request);
@@ -118,6 +127,19 @@ describe("worker/fetch/http-stream", () => {
     respond = (_, response) => response.writeHead(302, { location: at }).end();
     await rejects({ offset: 0, needsRanges: false }, /more than 5 redirects/);
     await rejects({ offset: 0, needsRanges: false }, /link-local/, "http://169.254.169.254/s.tar");
+  });
+
+  it("waits no longer for a head than for a whole image, whatever comes before it", async () => {
+    respond = (_, response) => {
+      const timer = setInterval(() => response.writeEarlyHints({ link: "</a>; rel=preload" }), 20);
+      response.on("close", () => clearInterval(timer));
+    };
+    const http = { ...policy, fetchRetries: 0, fetchTimeoutMs: 300 };
+    const files = openRemoteFiles({ http, signal: new AbortController().signal });
+    await assert.rejects(files.read(at, { offset: 0, needsRanges: false }), {
+      code: "RUN_SOURCE_UNREADABLE",
+      message: /no answer within --fetch-timeout-ms/,
+    });
   });
 
   it("ends its connection when it is left, and when it is interrupted", async () => {

@@ -189,7 +189,9 @@ describe("worker/fetch/http", () => {
   });
 
   it("rejects with the signal's reason, whatever it waits for", async () => {
-    respond = ({ url }, response) => {
+    const asked = new Set<string>();
+    respond = ({ url = "" }, response) => {
+      asked.add(url);
       if (url === "/busy") response.writeHead(503, { "retry-after": "20" }).end();
       if (url === "/stalled") response.write("x");
     };
@@ -199,7 +201,7 @@ describe("worker/fetch/http", () => {
     const waiting = paths.map((path) =>
       fetcher.fetch(at(path === "/queued" ? "silent" : path.slice(1), path), controller.signal),
     );
-    await sleep(50);
+    while (asked.size < 3) await sleep(5);
     const reason = new Error("enough");
     controller.abort(reason);
     for (const each of waiting) await assert.rejects(each, reason);

@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { resolveOptions } from "../../../src/shared/options.js";
 import { createS3Access } from "../../../src/shared/s3/access.js";
 import type { CredentialKind } from "../../../src/shared/s3/credentials.js";
 import { createS3Fetcher } from "../../../src/worker/fetch/s3.js";
 import { startTestStore, storeFaults, type TestStore, testCredentialEnv } from "../../support/s3/store.js";
+import { useTempDir } from "../../support/temp-dir.js";
 
 const never = new AbortController().signal;
 const policy = { ...resolveOptions({}), fetchRetries: 1 };
@@ -20,8 +23,8 @@ const oddKeys = [
   "at@sign:8.png",
 ];
 
-describe("worker/fetch/s3", function () {
-  this.timeout(30_000);
+describe("worker/fetch/s3", () => {
+  const tempDir = useTempDir();
   let store: TestStore;
   let fetcher: ReturnType<typeof createS3Fetcher>;
   before(async () => {
@@ -141,6 +144,32 @@ describe("worker/fetch/s3", function () {
       return true;
     };
     await assert.rejects(fetcher.fetch("s3://images/a.jpg", never), { ...trouble, message: /ExpiredToken/ });
+  });
+
+  it("takes a credentials file that is just being written for trouble of the place, at the start and in the middle", async () => {
+    const path = join(tempDir(), "credentials");
+    const [id, secret, token] = Object.entries(testCredentialEnv).map(
+      ([key, value]) => `${key.toLowerCase()}=${value}`,
+    );
+    const whole = ["[default]", id, secret, token].join("\n");
+    const parts = ["", "[default]", `[default]\n${id}`, whole.slice(0, whole.indexOf("canary-secret") + 9)];
+    const credentials = { kind: "auto" as const, env: { AWS_SHARED_CREDENTIALS_FILE: path }, home: "/nowhere" };
+    const access = createS3Access({ endpoint: store.url, region: null, credentials });
+    fetcher = createS3Fetcher({ access, policy, maxItemBytes: 10_000, proxy: null });
+    for (let round = 0; round < 2; round += 1) {
+      for (const text of parts) {
+        await writeFile(path, text);
+        await assert.rejects(fetcher.fetch("s3://images/a.jpg", never), { code: "STORAGE_FAILED" }, text);
+      }
+      await writeFile(path, whole);
+      assert.equal(await codeOf("s3://images/a.jpg"), "ok");
+      store.answer = (_, response) => {
+        response.writeHead(400).end("<Error><Code>ExpiredToken</Code></Error>");
+        return true;
+      };
+      await assert.rejects(fetcher.fetch("s3://images/a.jpg", never), { code: "STORAGE_FAILED" });
+      store.answer = () => false;
+    }
   });
 
   it("says that nothing was signed, as trouble of the place until something is public", async () => {

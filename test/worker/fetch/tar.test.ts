@@ -128,6 +128,33 @@ describe("worker/fetch/tar", () => {
       assert.ok(sent < 2 ** 26, `${sent} bytes were sent`);
     });
 
+    it("asks again where less comes than was asked for, unless the shard ends there", async () => {
+      const patient = await openFetcher({ allowRoots: [], maxItemBytes: limit, http: { ...http, fetchRetries: 1 } });
+      let asked = 0;
+      const answerShort = (range: string, isWholeThen: boolean) => {
+        asked = 0;
+        respond = (_, response) => {
+          asked += 1;
+          const isWhole = isWholeThen && asked > 1;
+          response.writeHead(206, { "content-range": isWhole ? "bytes 1024-1554/9999" : range });
+          response.end(isWhole ? part : part.subarray(0, 76));
+        };
+      };
+      for (const range of ["bytes 1024-1554/9999", "bytes 1024-1099/9999", "bytes 1024-1099/*"]) {
+        answerShort(range, true);
+        assert.ok((await patient.fetch(uri, never)).ok, range);
+        answerShort(range, false);
+        const outcome = await patient.fetch(uri, never);
+        assert.match(outcome.ok ? "ok" : outcome.failure.message, /ended after 76 bytes: it was asked for 531/);
+        assert.equal(asked, 2);
+      }
+      answerShort("bytes 1024-1099/1100", true);
+      const outcome = await patient.fetch(uri, never);
+      assert.match(outcome.ok ? "ok" : outcome.failure.message, /ended after 76 bytes: its shard ends before/);
+      assert.equal(asked, 1);
+      await patient.close();
+    });
+
     it("fails with a code for every other answer", async () => {
       answer("bytes 0-530/9999", part);
       await fails(uri, "FETCH_UNSUPPORTED", /another range \(bytes 0-530/);
