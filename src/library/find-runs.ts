@@ -76,10 +76,12 @@ async function runsIn(redis: Redis, url: string, dataDir: string | null): Promis
 /** A private server ends with its run's command, and what is asked of it then would wait for ever. */
 function whenGone(redis: Redis): Promise<never> {
   const gone = new Promise<never>((_, reject) => {
-    redis.once("close", () => {
+    const tell = () => {
       const reason = "its command ended while it was asked; try again";
       reject(new LabelmillError("REDIS_SERVER_FAILED", { reason }));
-    });
+    };
+    redis.once("close", tell);
+    if (redis.status !== "ready") tell();
   });
   // Closing the connection in the end is no loss.
   gone.catch(() => {});

@@ -42,9 +42,9 @@ const remindEveryMs = 30_000;
 export function createPauseNotice(log: Log, runId: string): (state: RunState) => void {
   let saidMs: number | null = null;
   return (state) => {
-    if (state === "paused" && (saidMs === null || Date.now() - saidMs >= remindEveryMs)) {
+    if (state === "paused" && (saidMs === null || performance.now() - saidMs >= remindEveryMs)) {
       log.warn(`paused; labelmill runs resume ${runId}`);
-      saidMs = Date.now();
+      saidMs = performance.now();
     }
     if (state === "paused" || saidMs === null) return;
     log.info("no longer paused", { runId, state });

@@ -10,11 +10,14 @@ import { openRunStorage } from "../dataset/run-storage.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import { readSummary, type Summary } from "../dataset/summary.js";
+import { dropQueue } from "../producer/chunk-queue.js";
 import { enqueueRun, requeueLostChunks } from "../producer/enqueue.js";
 import type { Submission } from "../producer/submission.js";
-import { isCode, LabelmillError } from "../shared/errors.js";
+import { isCode, LabelmillError, messageOf } from "../shared/errors.js";
 import { createIdler, type Idler } from "../shared/idler.js";
+import type { Log } from "../shared/log.js";
 import { createOutages, type Outages } from "../shared/outages.js";
+import type { Redis } from "../shared/redis.js";
 import { type RunRecord, requireRun } from "../shared/run-record.js";
 import type { WebAccess } from "../worker/fetch/open-fetcher.js";
 import { finishRun } from "../worker/finish.js";
@@ -104,7 +107,7 @@ async function runIn(
   let isFinished = false;
   try {
     const active = { context, submission, storage, head, redis, outages, web, ...hooks };
-    const summary = await runToTheEnd(active).catch((error: unknown) => finishedElsewhere(storage, error));
+    const summary = await runToTheEnd(active).catch((error: unknown) => endedOtherwise(active, error));
     isFinished = true;
     return { summary, wasComplete: false };
   } finally {
@@ -113,10 +116,19 @@ async function runIn(
 }
 
 /** Two commands of one run share a private server; the one that finishes the run ends the server under the other. */
-async function finishedElsewhere(storage: Storage, error: unknown): Promise<Summary> {
+async function endedOtherwise({ context, storage, head, redis }: ActiveRun, error: unknown): Promise<Summary> {
+  if (isCode(error, "RUN_CANCELLED")) await dropLateJobs(redis.redis, head, context.log);
   const summary = isCode(error, "REDIS_SERVER_FAILED") ? await readSummary(storage) : null;
   if (summary === null) throw error;
   return summary;
+}
+
+/** What was queued since the cancel removed the queue. A Redis that is silent just now is not waited for. */
+async function dropLateJobs(redis: Redis, head: RunHead, log: Log): Promise<void> {
+  const dropping = dropQueue(redis, head).catch((error: unknown) => {
+    log.warn("jobs of the run may be left; labelmill runs cancel removes them", { error: messageOf(error) });
+  });
+  await Promise.race([dropping, sleep(settleWithinMs, undefined, { ref: false })]);
 }
 
 interface ActiveRun {
@@ -187,7 +199,7 @@ async function watch(active: ActiveRun, { worker, producer, idle, signal }: Watc
   const { head, storage, context, outages } = active;
   const { redis } = active.redis;
   let isSealed = false;
-  let repairAtMs = Date.now() + repairEveryMs;
+  let repairAtMs = performance.now() + repairEveryMs;
   const noticePause = createPauseNotice(context.log, head.runId);
   producer.then(
     ({ leftOut }) => {
@@ -204,10 +216,10 @@ async function watch(active: ActiveRun, { worker, producer, idle, signal }: Watc
     active.onProgress(progressOf(record, isSealed, worker.rowsInHand()));
     const summary = await outages.outlast(() => finishRun(record, { redis, head, storage }), signal);
     if (summary !== null) return summary;
-    if (isSealed && Date.now() > repairAtMs) {
+    if (isSealed && performance.now() > repairAtMs) {
       const queued = await outages.outlast(() => requeueLostChunks({ head, storage, redis }), signal);
       if (queued > 0) context.log.warn("queued lost chunks again", { runId: head.runId, chunks: queued });
-      repairAtMs = Date.now() + repairEveryMs;
+      repairAtMs = performance.now() + repairEveryMs;
     }
     await idle.wait(watchEveryMs);
     signal.throwIfAborted();

@@ -120,13 +120,13 @@ async function controlLive({ redis, record, runId, dataDir }: LiveRun, command: 
   if (command === "rm") {
     requireOutcome(command, runId, record.state);
     // First: with the record its lists go, and without those nothing finds the jobs.
-    await dropQueue(redis, runId);
+    await dropQueue(redis, record);
     return controlRun(redis, record, command);
   }
   // Between the move and the note the server may end; noted before, a refused command would be noted too.
   const change = await controlRun(redis, record, command);
   if (dataDir !== null) await writeWish(dataDir, wishes[command]);
-  if (command === "cancel") await dropQueue(redis, runId);
+  if (command === "cancel") await dropQueue(redis, record);
   return change;
 }
 

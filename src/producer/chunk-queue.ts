@@ -2,6 +2,9 @@
 import { Queue } from "bullmq";
 import { type ChunkRef, chunkJobId, jobVersion, queueName, runPrefix } from "../shared/job.js";
 import type { Redis } from "../shared/redis.js";
+import { allRunKeys } from "../shared/run-keys.js";
+import type { RunKey } from "../shared/run-record.js";
+import { dropJobsScript, runScript } from "../shared/run-scripts.js";
 
 /** Queues chunks of one segment, in order. A chunk that is queued already is not queued twice. */
 export async function queueChunks(
@@ -35,9 +38,17 @@ export function countQueued(redis: Redis, runId: string): Promise<{ waiting: num
   });
 }
 
-/** Removes the queue with all that is in it, also what workers have in hand; they find their locks gone. Idempotent. */
-export async function dropQueue(redis: Redis, runId: string): Promise<void> {
-  await withQueue(redis, runId, (queue) => queue.obliterate({ force: true }));
+/** Jobs that one script removes: few milliseconds, since Redis answers nobody meanwhile. */
+const mostDropped = 1_000;
+
+/**
+ * Removes the queue of a run that has ended with all that is in it, also what workers have in hand; they find their locks
+ * gone. Stops where the run is submitted again meanwhile: the jobs are that submission's. Idempotent.
+ */
+export async function dropQueue(redis: Redis, { runId, epoch }: RunKey): Promise<void> {
+  let removed = mostDropped;
+  while (removed === mostDropped)
+    removed = Number(await runScript(redis, dropJobsScript, allRunKeys(runId), [epoch, mostDropped]));
 }
 
 /** Opens the queue for one action only: one whose first words with Redis fail stays broken. */

@@ -68,7 +68,7 @@ export async function enqueueRun(context: EnqueueContext): Promise<Sealed> {
     return sealed;
   } catch (error) {
     // What was queued since the cancel removed the queue.
-    if (isCode(error, "RUN_CANCELLED")) await dropQueue(redis, head.runId);
+    if (isCode(error, "RUN_CANCELLED")) await dropQueue(redis, head);
     throw error;
   }
 }

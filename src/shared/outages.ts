@@ -33,8 +33,8 @@ export function createOutages({ storageTimeoutMs, log }: { storageTimeoutMs: num
         if (!isStorageTrouble(error)) storageSinceMs = null;
         if (isRefusal(error)) return Number.POSITIVE_INFINITY;
         if (!isStorageTrouble(error)) return 0;
-        storageSinceMs ??= Date.now();
-        return storageSinceMs + storageTimeoutMs - Date.now();
+        storageSinceMs ??= performance.now();
+        return storageSinceMs + storageTimeoutMs - performance.now();
       };
       let hasPassed = false;
       try {
@@ -76,13 +76,13 @@ function createReporter(log: Log): { join(): Waiter } {
   let saidMs = 0;
   return {
     join() {
-      if (waiting === 0) sinceMs = Date.now();
+      if (waiting === 0) sinceMs = performance.now();
       waiting += 1;
       return {
         say(reason) {
           const isFirst = saidMs < sinceMs;
-          if (!isFirst && Date.now() - saidMs < remindEveryMs) return;
-          saidMs = Date.now();
+          if (!isFirst && performance.now() - saidMs < remindEveryMs) return;
+          saidMs = performance.now();
           log.warn(`waiting: ${reason}`, isFirst ? {} : { forSeconds: secondsSince(sinceMs) });
         },
         leave(hasPassed) {
@@ -96,7 +96,7 @@ function createReporter(log: Log): { join(): Waiter } {
 }
 
 function secondsSince(ms: number): number {
-  return Math.round((Date.now() - ms) / 1000);
+  return Math.round((performance.now() - ms) / 1000);
 }
 
 /** Sleeps; rejects with the signal's reason where it aborts. */

@@ -17,17 +17,32 @@ const oldestVersion = [6, 2] as const;
 
 /**
  * Connects to `url` (redis://, rediss://, unix:// or a socket path) and checks that the server fits.
- * Throws REDIS_REFUSED, REDIS_VERSION or REDIS_POLICY; the connection is then closed.
+ * Throws REDIS_REFUSED, REDIS_VERSION or REDIS_POLICY; the connection is then closed. Commands wait for a server that goes
+ * away only from then on: a private one whose command ends while it is checked would be waited for without end.
  */
 export async function openRedis(url: string): Promise<Redis> {
   const redis = await connect(url);
+  const checked = new AbortController();
   try {
-    await checkServer(redis, redactUrl(url));
+    await Promise.race([checkServer(redis, redactUrl(url)), refusedWhenGone(redis, redactUrl(url), checked.signal)]);
     return redis;
   } catch (error) {
-    redis.disconnect();
+    closeRedis(redis);
     throw error;
+  } finally {
+    checked.abort();
   }
+}
+
+/** Rejects with REDIS_REFUSED once the connection breaks; listens no more once `signal` aborts. */
+function refusedWhenGone(redis: Redis, url: string, signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const refuse = () =>
+      reject(new LabelmillError("REDIS_REFUSED", { url, reason: "it went away while it was asked" }));
+    redis.once("close", refuse);
+    signal.addEventListener("abort", () => redis.off("close", refuse), { once: true });
+    if (redis.status !== "ready") refuse();
+  });
 }
 
 async function connect(url: string): Promise<Redis> {

@@ -195,6 +195,33 @@ return {outcome, f[2]}
 `);
 
 /**
+ * Removes jobs of a run that has ended, ARGV[2] at most, and with the last of them the queue. The state is looked at each
+ * time, so that jobs of a run that was submitted again meanwhile stay. BullMQ's own `obliterate` knows no states; the
+ * keys of a job are those of its 6.7 (`removeJob`): chunks have no logs and no children.
+ * KEYS: `allRunKeys`. ARGV: 1 epoch, 2 most jobs.
+ * Returns how many jobs were removed, -1 where the run is under way or its record of another epoch.
+ */
+export const dropJobsScript = script(`
+local f = redis.call('HMGET', KEYS[1], 'epoch', 'state')
+if f[1] and (f[1] ~= ARGV[1] or (f[2] ~= 'cancelled' and f[2] ~= 'completed')) then return -1 end
+local queue = string.match(KEYS[6], '^(.*:)meta$')
+local removed = 0
+for _, list in ipairs({'wait', 'active', 'delayed', 'prioritized', 'completed', 'failed'}) do
+  if removed == tonumber(ARGV[2]) then break end
+  local key = queue .. list
+  local isList = redis.call('TYPE', key).ok == 'list'
+  local ids = redis.call(isList and 'LRANGE' or 'ZRANGE', key, 0, ARGV[2] - removed - 1)
+  for _, id in ipairs(ids) do
+    redis.call(isList and 'LREM' or 'ZREM', key, unpack(isList and {1, id} or {id}))
+    redis.call('DEL', queue .. id, queue .. id .. ':lock')
+  end
+  removed = removed + #ids
+end
+if removed < tonumber(ARGV[2]) then redis.call('DEL', unpack(KEYS, 6)) end
+return removed
+`);
+
+/**
  * Notes that a worker looked at the run and what came of it. Entries older than ARGV[2] are dropped, and of the others
  * ARGV[3] at most are kept, so that the key is small however many workers there are.
  * KEYS: 1 the run's workers. ARGV: 1 worker, 2 how long an entry counts, in ms, 3 most entries, 4 what came of it.
@@ -204,7 +231,7 @@ export const reportWorkerScript = script(`${library}
 local t = now()
 local all = redis.call('HGETALL', KEYS[1])
 for i = 1, #all, 2 do
-  if t - tonumber(string.match(all[i + 1], '^%d+')) > tonumber(ARGV[2]) then redis.call('HDEL', KEYS[1], all[i]) end
+  if t - tonumber(string.match(all[i + 1], '^%d+') or 0) > tonumber(ARGV[2]) then redis.call('HDEL', KEYS[1], all[i]) end
 end
 if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) and redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', t) .. ' ' .. ARGV[4])

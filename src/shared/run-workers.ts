@@ -23,6 +23,7 @@ export const reportEveryMs = 10_000;
 const reportCountsMs = 3 * reportEveryMs;
 const mostWorkers = 100;
 const longestReason = 300;
+const unreadable = "what it noted cannot be read by this version";
 
 const entrySchema = z.object({ refusal: z.string().nullable() });
 
@@ -42,14 +43,19 @@ export async function readWorkers(redis: Redis, runId: string): Promise<WorkerRe
   const [seconds] = await redis.time();
   const reports = entries.map(([worker, text]) => {
     const space = text.indexOf(" ");
-    const { refusal } = entrySchema.parse(JSON.parse(text.slice(space + 1)));
-    return {
-      worker,
-      refusal,
-      secondsAgo: Math.max(0, Math.round(Number(seconds) - Number(text.slice(0, space)) / 1000)),
-    };
+    const secondsAgo = Math.max(0, Math.round(Number(seconds) - Number(text.slice(0, space)) / 1000));
+    return { worker, refusal: parseRefusal(text.slice(space + 1)), secondsAgo };
   });
   return reports
     .filter(({ secondsAgo }) => secondsAgo * 1000 <= reportCountsMs)
     .sort((a, b) => Number(a.refusal !== null) - Number(b.refusal !== null) || (a.worker < b.worker ? -1 : 1));
+}
+
+/** One worker of another version must not hide the others, nor the run. */
+function parseRefusal(text: string): WorkerVerdict {
+  try {
+    return entrySchema.parse(JSON.parse(text)).refusal;
+  } catch {
+    return unreadable;
+  }
 }

@@ -9,19 +9,19 @@ export class LockLost extends Error {}
 /** Renews a lock three times in its lifetime until released; its signal aborts with `LockLost` when the lock is lost. */
 export function keepLock(taken: TakenChunk, lockMs: number, log: Log): { signal: AbortSignal; release(): void } {
   const lost = new AbortController();
-  let renewedMs = Date.now();
+  let renewedMs = performance.now();
   const renew = async () => {
     try {
       if (!(await taken.renewLock())) return lost.abort(new LockLost());
-      renewedMs = Date.now();
+      renewedMs = performance.now();
     } catch (error) {
       // A Redis that refuses lets nobody else take the chunk either; the log has it already, from whoever waits for it.
       if (isRefusal(error)) {
-        renewedMs = Date.now();
+        renewedMs = performance.now();
         return;
       }
       log.warn("could not renew the lock of a chunk", { jobId: taken.jobId, error: messageOf(error) });
-      if (Date.now() - renewedMs > lockMs) lost.abort(new LockLost());
+      if (performance.now() - renewedMs > lockMs) lost.abort(new LockLost());
     }
   };
   // A chunk that a silent Redis never takes back must not keep the process alive.

@@ -29,9 +29,9 @@ export function createRefusals(log: Log): Refusals {
     add(runId, error, forMs = 0) {
       const reason = messageOf(error);
       if (refused.get(runId)?.reason !== reason) log.warn("cannot serve a run; other workers may", { runId, reason });
-      refused.set(runId, { reason, shown: shownReason(error), untilMs: Date.now() + forMs });
+      refused.set(runId, { reason, shown: shownReason(error), untilMs: performance.now() + forMs });
     },
-    isResting: (runId) => Date.now() < (refused.get(runId)?.untilMs ?? 0),
+    isResting: (runId) => performance.now() < (refused.get(runId)?.untilMs ?? 0),
     shownOf: (runId) => refused.get(runId)?.shown,
     forget: (runId) => void refused.delete(runId),
     forgetAllBut(listed) {

@@ -18,6 +18,7 @@ import { createRefusals, Refusal } from "./refusals.js";
 import type { RunReports } from "./run-reports.js";
 import { openRunDataset, openServedRun, type WorkerContext } from "./served-run.js";
 import type { ServedRun } from "./serving.js";
+import { createVisitsInTime } from "./visits-in-time.js";
 
 export interface RunFinderSettings {
   readonly context: WorkerContext;
@@ -79,6 +80,8 @@ export function createRunFinder(settings: RunFinderSettings): () => Promise<Serv
     await openRun(record);
   };
 
+  const visitInTime = createVisitsInTime(visit, refusals);
+
   const rest = (runId: string, error: unknown): boolean => {
     if (onlyRun !== null || !isOfOneRun(error)) return false;
     refusals.add(runId, error, restMs);
@@ -91,10 +94,8 @@ export function createRunFinder(settings: RunFinderSettings): () => Promise<Serv
     for (const runId of open.keys()) if (!listed.includes(runId)) open.delete(runId);
     refusals.forgetAllBut(listed);
     for (const runId of listed) {
-      await visit(runId).catch((error: unknown) => {
-        if (onlyRun !== null) throw error;
-        refusals.add(runId, error);
-      });
+      if (onlyRun === null) await visitInTime(runId);
+      else await visit(runId);
     }
     await reports.note(listed, (runId) => (open.has(runId) ? null : refusals.shownOf(runId)));
     return [...open.values()].map(({ served }) => served);

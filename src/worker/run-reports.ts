@@ -12,7 +12,7 @@ export function createRunReports(redis: Redis, worker: string): RunReports {
   return {
     async note(runIds, verdictOf) {
       for (const runId of noted.keys()) if (!runIds.includes(runId)) noted.delete(runId);
-      const nowMs = Date.now();
+      const nowMs = performance.now();
       for (const runId of runIds) {
         const refusal = verdictOf(runId);
         const last = noted.get(runId);

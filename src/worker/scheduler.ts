@@ -30,22 +30,31 @@ export function createScheduler(
   isInHand: (run: ServedRun) => boolean,
 ): Scheduler {
   const served = new Map<ServedRun, number>();
+  const priorities = new Map<ServedRun, number>();
   const count = (run: ServedRun) => served.get(run) ?? 0;
   let current: readonly ServedRun[] = [];
   let refreshAtMs = 0;
-  /** A new run starts level with its equals, else it would be served alone until it has caught up. */
+  /**
+   * Who comes new among equals, by submission or by another priority, starts level with them, else it would be served alone
+   * until it has caught up, or not at all until they have.
+   */
   const levelOf = (run: ServedRun): number => {
-    const equals = current.filter((other) => served.has(other) && other.priority() === run.priority());
+    const isEqual = (other: ServedRun) => other !== run && priorities.get(other) === run.priority();
+    const equals = current.filter(isEqual);
     return equals.length === 0 ? 0 : Math.min(...equals.map(count));
   };
   const refresh = async (): Promise<void> => {
-    if (Date.now() < refreshAtMs) return;
+    if (performance.now() < refreshAtMs) return;
     current = await findRuns();
-    refreshAtMs = Date.now() + findRunsEveryMs;
-    for (const run of current) if (!served.has(run)) served.set(run, levelOf(run));
+    refreshAtMs = performance.now() + findRunsEveryMs;
+    for (const run of current) {
+      if (priorities.get(run) !== run.priority()) served.set(run, levelOf(run));
+      priorities.set(run, run.priority());
+    }
     for (const run of served.keys()) {
       if (current.includes(run) || isInHand(run)) continue;
       served.delete(run);
+      priorities.delete(run);
       await run.close();
     }
   };

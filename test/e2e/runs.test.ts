@@ -46,9 +46,18 @@ describe("e2e/runs", function () {
     for (const { result } of running) await result;
   };
 
-  /** The run in `out`, paused once a part is there and nothing is in hand any more. */
-  async function pauseMidway(out: string, redisUrl?: string): Promise<string> {
-    while ((await partsOf(out)).length === 0) await sleep(20);
+  /** Resolves once a part is there; a command that ends before is an error, where it would be waited for without end. */
+  async function firstPart(out: string, { process: child, stderr }: RunningCli): Promise<void> {
+    while ((await partsOf(out)).length === 0) {
+      if (child.exitCode !== null)
+        assert.fail(`the command ended with ${child.exitCode} before its first part: ${stderr()}`);
+      await sleep(20);
+    }
+  }
+
+  /** The run that `command` makes in `out`, paused once a part is there and nothing is in hand any more. */
+  async function pauseMidway(out: string, command: RunningCli, redisUrl?: string): Promise<string> {
+    await firstPart(out, command);
     const [found] = await listRuns({ redisUrl });
     const runId = found?.runId ?? "";
     assert.equal((await pauseRun(runId, { redisUrl })).changed, true);
@@ -76,11 +85,12 @@ describe("e2e/runs", function () {
     const redisUrl = server.url;
     try {
       const start = () => [
-        startCli(["run", ...args, "--redis-url", redisUrl, "--lock-ms", "2000"]),
-        startCli(["work", "--redis-url", redisUrl, "--allow-root", source, "--lock-ms", "2000"]),
+        startCli(["run", ...args, "--redis-url", redisUrl]),
+        startCli(["work", "--redis-url", redisUrl, "--allow-root", source]),
       ];
       const first = start();
-      const runId = await pauseMidway(out, redisUrl);
+      assert.ok(first[0] !== undefined);
+      const runId = await pauseMidway(out, first[0], redisUrl);
       await kill(...first);
       await server.bounce(100);
       const kept = await partsOf(out);
@@ -112,7 +122,7 @@ describe("e2e/runs", function () {
   it("keeps a run with a private Redis paused as well, and tells of it while nothing runs", async () => {
     const { out, args } = await prepare();
     const first = startCli(["run", ...args]);
-    const runId = await pauseMidway(out);
+    const runId = await pauseMidway(out, first);
     await kill(first);
     await serverIsGone(runId);
     const left = await showRun(runId);
@@ -131,7 +141,7 @@ describe("e2e/runs", function () {
   it("cancels a run under its command, which says so, and takes it up again with the same command", async () => {
     const { out, args } = await prepare();
     const running = startCli(["run", ...args]);
-    while ((await partsOf(out)).length === 0) await sleep(20);
+    await firstPart(out, running);
     const [found] = await listRuns();
     const watching = watchRun(found?.runId ?? "", { everyMs: 100 });
     await cancelRun(found?.runId ?? "");

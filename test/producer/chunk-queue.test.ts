@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
-import { isQueueEmpty, queueChunks } from "../../src/producer/chunk-queue.js";
+import { dropQueue, isQueueEmpty, queueChunks } from "../../src/producer/chunk-queue.js";
 import { parseChunkRef } from "../../src/shared/job.js";
 import { silentLog } from "../../src/shared/log.js";
+import { controlRun } from "../../src/shared/run-control.js";
+import { createRun } from "../../src/shared/run-record.js";
 import { openRunQueue, type RunQueue } from "../../src/worker/run-queue.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
 
@@ -52,5 +54,34 @@ describe("producer/chunk-queue", () => {
     assert.equal(await isQueueEmpty(server.redis, runId), false);
     await taken?.acknowledge();
     assert.equal(await isQueueEmpty(server.redis, runId), true);
+  });
+
+  describe("dropped", () => {
+    const run = { runId, epoch: "e", priority: 0, keepMs: 60_000, out: "/out", schemaVersion: 1 };
+    const chunks = Array.from({ length: 2_100 }, (_, i) => i);
+    const jobKeys = () => server.redis.keys(`{labelmill:${runId}}:chunks:*`);
+    beforeEach(async () => {
+      await createRun(server.redis, run);
+      await queueChunks(server.redis, runId, segment, chunks);
+    });
+
+    it("loses its jobs, also those in hand, and every key, once its run has ended", async () => {
+      const taken = await consumer.take();
+      await controlRun(server.redis, run, "cancel");
+      await dropQueue(server.redis, run);
+      assert.deepEqual(await jobKeys(), []);
+      assert.equal(await taken?.renewLock(), false);
+      await dropQueue(server.redis, run);
+    });
+
+    it("keeps the jobs of a run that is under way, or was submitted again since it was cancelled", async () => {
+      const before = (await jobKeys()).length;
+      await dropQueue(server.redis, run);
+      assert.equal((await jobKeys()).length, before);
+      await controlRun(server.redis, run, "cancel");
+      assert.equal(await createRun(server.redis, run), "reopened");
+      await dropQueue(server.redis, run);
+      assert.equal(await server.queueOf(runId).getWaitingCount(), chunks.length);
+    });
   });
 });

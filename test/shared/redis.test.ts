@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { connect, createServer } from "node:net";
+import { join } from "node:path";
 import { silentLog } from "../../src/shared/log.js";
 import { openPrivateRedis } from "../../src/shared/private-redis.js";
 import { closeRedis, logAbsence, openRedis, redactUrl } from "../../src/shared/redis.js";
@@ -27,6 +29,27 @@ describe("shared/redis", () => {
       assert.doesNotMatch(error.message, /secret/);
       return true;
     });
+  });
+
+  it("does not wait for a server that goes away while it is checked", async () => {
+    // As a private server does whose command has just ended: the client's own question at the start is answered still.
+    const path = join(tempDir(), "going.sock");
+    let asked = 0;
+    const going = createServer((client) => {
+      const real = connect(server.url);
+      for (const socket of [client, real]) socket.on("error", () => {});
+      real.pipe(client);
+      client.on("data", (data) => {
+        asked += /\binfo\b/i.test(String(data)) ? 1 : 0;
+        if (asked < 2) return real.write(data);
+        for (const socket of [client, real]) socket.destroy();
+        return going.close();
+      });
+    }).listen(path);
+    await once(going, "listening");
+    const expected = { code: "REDIS_REFUSED", message: /going\.sock: it went away while it was asked/ };
+    await assert.rejects(openRedis(path), expected);
+    assert.equal(asked, 2);
   });
 
   it("ends a connection also while that waits to reconnect, and rejects what waits", async () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { listActiveRuns } from "../../src/shared/run-index.js";
+import { controlRun } from "../../src/shared/run-control.js";
+import { leaveActiveRuns, listActiveRuns, listKnownRuns } from "../../src/shared/run-index.js";
 import {
   type ChunkCount,
   commitChunk,
@@ -90,6 +91,17 @@ describe("shared/run-record", () => {
     await growRun(server.redis, run, { segment: 0, chunks: 1, items: 8 });
     const { segments, chunks, items } = await requireRun(server.redis, run);
     assert.deepEqual([segments, chunks, items], [2, 3, 24]);
+  });
+
+  it("stays listed as under way where it is submitted again while somebody takes it off the list", async () => {
+    const { redis } = server;
+    const run = await newRun(1);
+    const isActive = async () => (await listActiveRuns(redis)).includes(run.runId);
+    await leaveActiveRuns(redis, run.runId, testPolicy.keepMs);
+    assert.equal(await isActive(), true);
+    await controlRun(redis, run, "cancel");
+    assert.equal(await isActive(), false);
+    assert.ok((await listKnownRuns(redis)).includes(run.runId));
   });
 
   it("stops with a resumable error where the record is gone or of another epoch", async () => {

@@ -46,7 +46,8 @@ export function startCli(args: readonly string[], { cwd, env = {}, preload }: Cl
     stderr: () => stderr,
     async said(pattern) {
       while (!pattern.test(stderr)) {
-        if (child.exitCode !== null) throw new Error(`ended without saying ${pattern}: ${stderr}`);
+        if (child.exitCode !== null || child.signalCode !== null)
+          throw new Error(`ended without saying ${pattern}: ${stderr}`);
         await Promise.race([once(child.stderr, "data"), once(child, "exit")]);
       }
     },

@@ -6,6 +6,7 @@ import { enqueueRun, registerRun, requeueLostChunks } from "../../src/producer/e
 import { verifyResults } from "../../src/results/verify.js";
 import { runPrefix } from "../../src/shared/job.js";
 import { controlRun } from "../../src/shared/run-control.js";
+import { recordKey } from "../../src/shared/run-keys.js";
 import { readRun } from "../../src/shared/run-record.js";
 import { readWorkers } from "../../src/shared/run-workers.js";
 import { succeeded } from "../../src/worker/outcome.js";
@@ -89,7 +90,7 @@ describe("worker: a run under control", () => {
     const consumer = startTestConsumer(server.redis, { predict });
     while ((await inHand(run)) < 2) await sleep(10);
     await controlRun(server.redis, head, "cancel");
-    await dropQueue(server.redis, head.runId);
+    await dropQueue(server.redis, head);
     open();
     while ((await doneChunks(run)) < 2) await sleep(10);
     // Two more looks: nobody serves it.
@@ -165,6 +166,16 @@ describe("worker: a run under control", () => {
     while ((await readWorkers(server.redis, elsewhere.head.runId)).length === 0) await sleep(10);
     const [refusal] = await readWorkers(server.redis, elsewhere.head.runId);
     assert.equal(refusal?.refusal, "a source of it is not below an --allow-root of this worker");
+    await server.redis.hset(recordKey(run.head.runId, "workers"), "newer", `${Date.now()} what is this`);
+    await server.redis.hset(recordKey(run.head.runId, "workers"), "timeless", "x");
+    const all = await readWorkers(server.redis, run.head.runId);
+    assert.deepEqual(
+      all.map(({ worker, refusal }) => [worker, refusal]),
+      [
+        ["test-worker", null],
+        ["newer", "what it noted cannot be read by this version"],
+      ],
+    );
     open();
     await consumer.drain(1_000);
   });

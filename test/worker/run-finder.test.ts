@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { mkdir, rm } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createRunHead } from "../../src/dataset/run-head.js";
@@ -126,5 +127,28 @@ describe("worker/run-finder", () => {
     await consumer.drain(1_000);
     assert.equal(reasons.length, 1, String(reasons));
     assert.match(String(reasons[0]), /summary\.json/);
+  });
+
+  it("serves the others where a dataset lies on a mount that hangs, which it waits for once", async () => {
+    const hung = await submitRun(server.redis, join(tempDir(), "hung"));
+    const head = join(tempDir(), "hung/run.json");
+    const bytes = await readFile(head);
+    // Opening a FIFO waits for its writer, as a mount does for its server.
+    await rm(head);
+    execFileSync("mkfifo", [head]);
+    const { reasons, log } = keepReasons();
+    const consumer = startTestConsumer(server.redis, { log });
+    try {
+      while (reasons.length < 1) await sleep(10);
+      await completed(await submitRun(server.redis, join(tempDir(), "good")));
+      assert.match(String(reasons), /its dataset or its record does not answer within 5 s/);
+    } finally {
+      await writeFile(head, bytes);
+    }
+    await rm(head);
+    await writeFile(head, bytes);
+    await completed(hung);
+    assert.equal(reasons.length, 1, String(reasons));
+    await consumer.drain(1_000);
   });
 });

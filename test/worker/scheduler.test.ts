@@ -30,8 +30,9 @@ function testRun(runId: string, chunks: number, { priority = 0, chunkItems = 1 }
 const everything = Number.NEGATIVE_INFINITY;
 
 describe("worker/scheduler", () => {
-  beforeEach(() => mock.timers.enable({ apis: ["Date"], now: Date.now() }));
-  afterEach(() => mock.timers.reset());
+  let nowMs = 0;
+  beforeEach(() => void mock.method(performance, "now", () => nowMs));
+  afterEach(() => mock.restoreAll());
 
   const schedulerOf = (...runs: { run: ServedRun }[]) =>
     createScheduler(
@@ -58,6 +59,16 @@ describe("worker/scheduler", () => {
     assert.equal(await takeIds(scheduler, 2), "aa");
   });
 
+  it("puts a run that gets another priority level with its new equals", async () => {
+    const [a, b, c] = [testRun("a", 99, { priority: 1 }), testRun("b", 99), testRun("c", 99)];
+    const scheduler = schedulerOf(a, b, c);
+    assert.equal(await takeIds(scheduler, 30), "a".repeat(30));
+    a.state.priority = 0;
+    nowMs += 1_001;
+    const ids = await takeIds(scheduler, 30);
+    assert.equal([...ids].filter((id) => id === "a").length, 10, ids);
+  });
+
   it("gives equal runs the same share, in turn", async () => {
     const runs = ["a", "b", "c"].map((id) => testRun(id, 90));
     const ids = await takeIds(schedulerOf(...runs), 90);
@@ -73,7 +84,7 @@ describe("worker/scheduler", () => {
     );
     assert.equal(await takeIds(scheduler, 3), "aaa");
     runs.push(testRun("c", 99, { priority: 1, chunkItems: 1_000 }));
-    mock.timers.tick(1_001);
+    nowMs += 1_001;
     assert.equal([...(await takeIds(scheduler, 10))].filter((id) => id === "c").length, 5);
   });
 
