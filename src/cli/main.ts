@@ -10,6 +10,7 @@ import { registerModels } from "./models.js";
 import { registerResults } from "./results.js";
 import { registerRun } from "./run.js";
 import { registerRuns } from "./runs.js";
+import { registerSchedule } from "./schedule.js";
 import { registerWork } from "./work.js";
 
 const usageError = 2;
@@ -24,6 +25,7 @@ const commands = [
   registerEnqueue,
   registerWork,
   registerRuns,
+  registerSchedule,
   registerModels,
   registerResults,
   registerDoctor,

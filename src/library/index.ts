@@ -13,6 +13,7 @@ export { type EnqueueOptions, type EnqueueResult, enqueue } from "./enqueue.js";
 export { openResults, type Results } from "./open-results.js";
 export { quantize } from "./quantize.js";
 export { type RunOptions, type RunProgress, type RunResult, type RunStart, run } from "./run.js";
+export { runSchedules } from "./run-schedules.js";
 export type { RunReport, RunStatus } from "./run-status.js";
 export {
   cancelRun,
@@ -25,4 +26,14 @@ export {
   showRun,
   watchRun,
 } from "./runs.js";
+export type { ScheduledStart } from "./scheduled-out.js";
+export {
+  type AddedSchedule,
+  addSchedule,
+  listSchedules,
+  removeSchedule,
+  type ScheduleOptions,
+  type ScheduleStatus,
+  showSchedule,
+} from "./schedules.js";
 export { startWorker } from "./work.js";

@@ -12,6 +12,7 @@ const everywhere: readonly CommandName[] = [
   "doctor",
   "results",
   "runs",
+  "schedule",
   "results search",
 ];
 
@@ -19,7 +20,7 @@ export const commonOptions = {
   cacheDir: option<string | null>({
     flag: "--cache-dir <dir>",
     class: "execution",
-    commands: ["run", "enqueue", "work", "models", "models verify", "doctor", "results search"],
+    commands: ["run", "enqueue", "work", "models", "models verify", "doctor", "results search", "schedule"],
     description: "where models are kept",
     expected: "a directory",
     schema: text.nullable(),

@@ -13,7 +13,8 @@ export type CommandName =
   | "doctor"
   | "results"
   | "results search"
-  | "runs";
+  | "runs"
+  | "schedule";
 
 export interface OptionSpec<T = unknown> {
   /** As a flag is written, without a value for booleans: `--chunk-size <n>`. */

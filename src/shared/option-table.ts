@@ -87,7 +87,7 @@ export const optionTable = {
   redisUrl: option<string | null>({
     flag: "--redis-url <url>",
     class: "policy",
-    commands: ["run", "enqueue", "work", "doctor", "runs"],
+    commands: ["run", "enqueue", "work", "doctor", "runs", "schedule"],
     description: "Redis to use: redis://, rediss:// or a socket path; `run` without it starts a private server",
     expected: "a redis://, rediss:// or unix:// url or an absolute socket path",
     schema: z

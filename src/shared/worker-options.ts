@@ -92,7 +92,7 @@ export const workerOptions = {
   lockMs: option<number>({
     flag: "--lock-ms <ms>",
     class: "execution",
-    commands: working,
+    commands: [...working, "schedule"],
     description: "time after which a silent worker's chunk goes to another",
     expected: "an integer from 1000 to 3600000",
     schema: integer(1000, 3_600_000),

@@ -42,9 +42,10 @@ export const packages: Readonly<Record<string, readonly string[]>> = {
   "@tensorflow/tfjs-core": ["src/worker/model/engines/"],
   "@tensorflow/tfjs-node-gpu": ["src/worker/model/engines/"],
   "apache-arrow": ["src/dataset/"],
-  bullmq: ["src/producer/chunk-queue.ts", "src/worker/run-queue.ts"],
+  bullmq: ["src/producer/chunk-queue.ts", "src/producer/schedule-queue.ts", "src/worker/run-queue.ts"],
   "cli-progress": ["src/cli/"],
   commander: ["src/cli/"],
+  "cron-parser": ["src/producer/schedule-timing.ts"],
   fzstd: ["src/producer/source/"],
   h5wasm: ["src/worker/model/"],
   hyparquet: ["src/dataset/", "src/producer/source/"],
@@ -62,7 +63,7 @@ export const packages: Readonly<Record<string, readonly string[]>> = {
   winston: ["src/shared/log.ts"],
   yaml: ["src/cli/"],
   /** What is read back from Redis or from disk is checked where its form is defined. */
-  zod: ["src/shared/", "src/dataset/"],
+  zod: ["src/shared/", "src/dataset/", "src/producer/schedule-book.ts", "src/producer/schedule-timing.ts"],
 };
 
 /** Files outside `src/cli` that may use `process`. */
