@@ -6,19 +6,25 @@
 import { LabelmillError } from "../errors.js";
 import { parseUrl, redactUri } from "../http-uri.js";
 import { type CredentialSettings, createCredentialSource } from "./credentials.js";
-import { emptySha256, encodeName, encodePath, encodeQuery, signRequest } from "./sign.js";
+import { bodySha256Of, encodeName, encodePath, encodeQuery, signRequest } from "./sign.js";
+
+export type S3Method = "GET" | "HEAD" | "PUT" | "DELETE";
 
 export interface S3Request {
-  readonly method: "GET";
+  readonly method: S3Method;
   readonly bucket: string;
   /** Empty for the bucket itself. */
   readonly key: string;
   readonly query?: Readonly<Record<string, string>>;
+  /** Signed as well; names in lower case. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Its digest is signed, so that a store takes exactly these bytes. */
+  readonly body?: Uint8Array;
 }
 
 /** What is sent, at one time: a signature is good for 15 minutes. */
 export interface PreparedRequest {
-  readonly method: "GET";
+  readonly method: S3Method;
   readonly origin: string;
   readonly hostname: string;
   /** Encoded, with the query; to be sent as it is. */
@@ -38,8 +44,8 @@ export interface S3Access {
   prepare(request: S3Request): Promise<PreparedRequest>;
   /** Remembers that the store says so; whether a request that was prepared for `asked` may fare better now. */
   learnRegion(bucket: string, region: string, asked: string): boolean;
-  /** Has the credentials looked for again. */
-  forgetCredentials(): void;
+  /** Has the credentials looked for again; false where that was so, lately, already: then a new look is no news. */
+  forgetCredentials(): boolean;
 }
 
 export interface S3AccessSettings {
@@ -50,6 +56,7 @@ export interface S3AccessSettings {
 }
 
 const defaultRegion = "us-east-1";
+const forgetAgainMs = 1_000;
 /** A bucket that can be a label of a host name under AWS's certificates; others stand in the path. */
 const labelForm = /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/;
 const awsHost = /^s3([.-][a-z0-9-]+)*\.amazonaws\.com(\.cn)?$/;
@@ -60,19 +67,20 @@ export function createS3Access({ endpoint, region, credentials: settings }: S3Ac
   const isAws = given === null || awsHost.test(given.hostname);
   const credentials = createCredentialSource({ ...settings, isAws });
   const regions = new Map<string, string>();
+  let forgottenAtMs = Number.NEGATIVE_INFINITY;
   const baseOf = (regionName: string) => given ?? new URL(awsEndpoint(regionName));
   return {
     endpoint: withoutSlash(baseOf(region ?? defaultRegion).href),
     whyUnsigned: `the request was not signed, as no credentials were found (${credentials.places})`,
-    async prepare({ method, bucket, key, query = {} }) {
+    async prepare({ method, bucket, key, query = {}, headers: given = {}, body }) {
       const signer = await credentials.get();
       const regionName = regions.get(bucket) ?? region ?? defaultRegion;
       const base = baseOf(regionName);
       const isInHost = isAws && labelForm.test(bucket);
       const host = isInHost ? `${bucket}.${base.host}` : base.host;
       const path = `${withoutSlash(base.pathname)}/${isInHost ? "" : `${encodeName(bucket)}/`}${encodePath(key)}`;
-      const signable = { method, host, path, query, headers: {}, bodySha256: emptySha256 };
-      const headers = signer === null ? {} : signRequest(signable, signer, { region: regionName, at: new Date() });
+      const signable = { method, host, path, query, headers: given, bodySha256: bodySha256Of(body) };
+      const headers = signer === null ? given : signRequest(signable, signer, { region: regionName, at: new Date() });
       const search = encodeQuery(query);
       return {
         method,
@@ -88,7 +96,12 @@ export function createS3Access({ endpoint, region, credentials: settings }: S3Ac
       regions.set(bucket, found);
       return found !== asked;
     },
-    forgetCredentials: credentials.forget,
+    forgetCredentials() {
+      credentials.forget();
+      const isNew = Date.now() - forgottenAtMs > forgetAgainMs;
+      if (isNew) forgottenAtMs = Date.now();
+      return isNew;
+    },
   };
 }
 

@@ -4,9 +4,16 @@
  * error only its code is ever shown: its text may hold the access key and the string that was signed.
  */
 
+/** The store says that this process may not ask, whatever it asks for (S3 API reference, "Error responses"). */
+export const credentialCodes: ReadonlySet<string> = new Set([
+  ...["ExpiredToken", "TokenRefreshRequired", "InvalidAccessKeyId", "RequestTimeTooSkewed", "RequestExpired"],
+]);
+
 /** One page of a listing, in the store's order. */
 export interface ListPage {
   readonly keys: readonly string[];
+  /** What stands for all keys that go on behind it, where the listing was asked for with a delimiter. */
+  readonly prefixes: readonly string[];
   /** Token of the next page; null on the last. */
   readonly next: string | null;
 }
@@ -27,15 +34,18 @@ export function parseListPage(body: string): ListPage {
   if (!/<ListBucketResult[\s>]/.test(body)) throw new Error("its listing is not one of S3");
   if (!body.trimEnd().endsWith("</ListBucketResult>")) throw new Error("its listing is cut off");
   const isEncoded = textOf(body, "EncodingType") === "url";
-  const keys = [...body.matchAll(/<Contents>(.*?)<\/Contents>/gs)].map(([, entry = ""]) => {
-    const key = textOf(entry, "Key");
-    if (key === null) throw new Error("an entry of its listing has no key");
-    return isEncoded ? decodeURIComponent(key.replaceAll("+", " ")) : key;
-  });
+  const namesIn = (entries: RegExp, element: string) =>
+    [...body.matchAll(entries)].map(([, entry = ""]) => {
+      const name = textOf(entry, element);
+      if (name === null) throw new Error("an entry of its listing has no key");
+      return isEncoded ? decodeURIComponent(name.replaceAll("+", " ")) : name;
+    });
+  const keys = namesIn(/<Contents>(.*?)<\/Contents>/gs, "Key");
+  const prefixes = namesIn(/<CommonPrefixes>(.*?)<\/CommonPrefixes>/gs, "Prefix");
   const isTruncated = textOf(body, "IsTruncated") === "true";
   const next = textOf(body, "NextContinuationToken");
   if (isTruncated && next === null) throw new Error("its listing goes on, and it does not say where");
-  return { keys, next: isTruncated ? next : null };
+  return { keys, prefixes, next: isTruncated ? next : null };
 }
 
 function textOf(xml: string, element: string): string | null {

@@ -8,7 +8,7 @@ import { failure, LabelmillError } from "../../shared/errors.js";
 import { redactUri } from "../../shared/http-uri.js";
 import type { ProxySettings } from "../../shared/proxy-settings.js";
 import type { PreparedRequest, S3Access } from "../../shared/s3/access.js";
-import { errorCodeOf, regionOf } from "../../shared/s3/answers.js";
+import { credentialCodes, errorCodeOf, regionOf } from "../../shared/s3/answers.js";
 import { parseObjectUri, type S3Place } from "../../shared/s3-uri.js";
 import { failedWith, succeeded } from "../outcome.js";
 import { admitAtOnce, type Fetcher } from "./fetcher.js";
@@ -36,11 +36,7 @@ export interface S3Policy extends HttpPolicy {
   readonly s3Concurrency: number;
 }
 
-/** The store says that the worker may not ask, whatever it asks for (S3 API reference, "Error responses"). */
-const ofCredentials: ReadonlySet<string> = new Set([
-  ...["ExpiredToken", "TokenRefreshRequired", "InvalidAccessKeyId", "RequestTimeTooSkewed", "RequestExpired"],
-]);
-/** The same, as long as nothing else has succeeded: a key that a proxy rewrites on its way gives these too. */
+/** What may say that the worker may not ask at all, as long as nothing else has succeeded: a key that a proxy rewrites on its way gives these too. */
 const perhapsOfCredentials: ReadonlySet<string> = new Set([
   ...["SignatureDoesNotMatch", "InvalidToken", "AuthorizationHeaderMalformed"],
 ]);
@@ -106,7 +102,7 @@ function refused({ status, body }: Refusal, { isSigned }: PreparedRequest, shown
   const isDenied = status === 401 || status === 403;
   const isUnknown = !hasGiven && (perhapsOfCredentials.has(code) || (isDenied && !isSigned));
   const unsigned = isSigned ? "" : `; ${access.whyUnsigned}`;
-  if (ofCredentials.has(code) || isUnknown) {
+  if (credentialCodes.has(code) || isUnknown) {
     access.forgetCredentials();
     throw outage(access, `it answers ${code || `with status ${status}`}${unsigned}`);
   }
