@@ -31,6 +31,9 @@ const commands: readonly (readonly string[])[] = [
   ["search", out, "--index", "5"],
   ["export", out, "--format", "csv", "--to", join(dir, "rows.csv")],
   ["export", out, "--format", "npy", "--to", join(dir, "rows.npy")],
+  ["compact", out],
+  ["stats", out],
+  ["search", out, "--index", "5", "--top", "1000"],
 ];
 
 const wantsEmbeddings = (args: readonly string[]) => args.includes("npy") || args.includes("--index");

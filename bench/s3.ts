@@ -31,7 +31,7 @@ const { values } = parseArgs({
 });
 const objects = Number(values.objects);
 /** Of 1,000 requests, listings included. */
-const rates: Readonly<Record<StoreFault, number>> = { "500": 50, "503": 50, reset: 30, short: 30, slow: 50 };
+const rates: Readonly<Partial<Record<StoreFault, number>>> = { "500": 50, "503": 50, reset: 30, short: 30, slow: 50 };
 
 const keys = Array.from({ length: objects }, (_, i) => `photos/${String(i).padStart(9, "0")}.jpg`);
 const body = Buffer.alloc(Number(values.bytes), 7);

@@ -1,8 +1,10 @@
-import { itemIdOf } from "../../src/dataset/items.js";
+import { itemIdOf, sealItems } from "../../src/dataset/items.js";
 import { commitPart } from "../../src/dataset/part.js";
 import type { Row } from "../../src/dataset/row.js";
 import { createRunHead, type RunHead, type RunIdentity } from "../../src/dataset/run-head.js";
 import { openStorage } from "../../src/dataset/storage/open-storage.js";
+import type { Storage } from "../../src/dataset/storage/storage.js";
+import { writeSummary } from "../../src/dataset/summary.js";
 
 /** What a made dataset is like. */
 export interface MadeDataset {
@@ -37,7 +39,19 @@ export async function makeDataset(out: string, { rows, width, identity }: MadeDa
     const part = Array.from({ length: count }, (_, i) => madeRow(head, first + i, width, random));
     await commitPart(storage, { head, chunk: first / identity.chunkSize, rows: part, making, embeddingWidth: width });
   }
+  await complete(storage, head, rows);
   return head;
+}
+
+/** What makes it a complete dataset, but for the items, which no reader but `verify` asks for. */
+async function complete(storage: Storage, { runId, identity }: RunHead, items: number): Promise<void> {
+  await sealItems(storage, { segments: 0, chunks: Math.ceil(items / identity.chunkSize), items, leftOut: {} });
+  const failed = Math.floor(items / failedEvery);
+  const { model, modelSha256, precision } = identity;
+  const counts = { items, ok: items - failed, failed, failuresByCode: {}, duplicates: 0 };
+  const speed = { seconds: 1, imagesPerSecond: items, engines: [], whyEngines: {}, boundBy: null };
+  const of = { runId, status: "completed", model, modelSha256, precision, out: storage.location } as const;
+  await writeSummary(storage, { ...of, ...counts, ...speed });
 }
 
 function madeRow({ runId, identity }: RunHead, index: number, width: number, random: () => number): Row {

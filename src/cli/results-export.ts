@@ -1,13 +1,14 @@
 import { resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { type Row, rowColumns } from "../dataset/row.js";
-import { resolveCall } from "../library/context.js";
 import { type ExportFormat, exportFormats } from "../results/export/exporter.js";
 import { exportResults, usualExportName } from "../results/export/open-exporter.js";
 import { openResults } from "../results/open.js";
+import { redactUri } from "../shared/http-uri.js";
+import { isS3Uri } from "../shared/s3-uri.js";
 import { addFlags, resolveFlags } from "./flags.js";
 import { invalid } from "./invalid-option.js";
-import { openTerminal } from "./terminal.js";
+import { openReading } from "./reading.js";
 
 interface ExportFlags {
   readonly format: ExportFormat;
@@ -23,9 +24,12 @@ interface ExportFlags {
 export function registerResultsExport(results: Command): void {
   addFlags(results.command("export"), "results")
     .description("write a dataset in another form; whole, or not at all")
-    .argument("<out>", "directory of a dataset, complete or not")
+    .argument("<out>", "directory or s3: uri of a dataset, complete or not")
     .addOption(new Option("--format <form>", "what to write").choices(exportFormats).makeOptionMandatory())
-    .option("--to <path>", "file or directory to write (default: named for the dataset, in the current directory)")
+    .option(
+      "--to <path>",
+      "local file or directory to write (default: named for the dataset, in the current directory)",
+    )
     .option("--columns <names>", "of csv and jsonl, with commas between them (default: all but embedding)")
     .option("--image-root <dir>", "label-studio and coco give the paths of local images relative to this", "/")
     .option("--copy", "of imagefolder: copies of the images instead of links to them")
@@ -37,10 +41,11 @@ export function registerResultsExport(results: Command): void {
 async function exportCommand(out: string, given: ExportFlags & Record<string, unknown>): Promise<void> {
   const { format, to, columns, imageRoot, copy = false, force = false, json = false, ...flags } = given;
   const wanted = parseColumns(columns);
-  const options = await resolveFlags(flags);
-  const terminal = openTerminal(options);
-  const { signal } = resolveCall({ ...options, signal: terminal.catchSignals() });
-  const results = await openResults(out);
+  if (to !== undefined && isS3Uri(to))
+    throw invalid("to", "a local path: exports are written to local files, wherever the dataset lies", redactUri(to));
+  const { terminal, reading } = openReading(out, await resolveFlags(flags));
+  const { signal } = reading;
+  const results = await openResults(out, reading);
   const place = { to: resolve(to ?? usualExportName(results, format)), force };
   const context = { results, columns: wanted, copy, imageRoot: resolve(imageRoot), signal };
   const { rows, leftOut, paths } = await exportResults(format, place, context);

@@ -1,12 +1,12 @@
 import type { Command } from "commander";
-import { resolveCall } from "../library/context.js";
+import type { CallContext } from "../library/context.js";
 import { queryOfImage } from "../library/search-image.js";
 import { type OpenedResults, openResults } from "../results/open.js";
 import { type Hit, queryOf, searchLabel, searchNearest } from "../results/search.js";
 import { addFlags, resolveFlags } from "./flags.js";
 import { invalid, parseInteger } from "./invalid-option.js";
+import { openReading } from "./reading.js";
 import { formatTable } from "./table.js";
-import { openTerminal } from "./terminal.js";
 
 /** What is searched for; exactly one of them is given. */
 interface SearchFlags {
@@ -20,7 +20,7 @@ interface SearchFlags {
 export function registerResultsSearch(results: Command): void {
   addFlags(results.command("search"), "results search")
     .description("the rows that are nearest to an image or to a row, or the surest ones of a label")
-    .argument("<out>", "directory of a dataset, complete or not")
+    .argument("<out>", "directory or s3: uri of a dataset, complete or not")
     .option("--image <path>", "nearest to this image, which goes through the dataset's model")
     .option("--id <id>", "nearest to the first row with this item_id")
     .option("--index <n>", "nearest to the row with this item_index")
@@ -38,10 +38,8 @@ async function searchCommand(out: string, given: Record<string, unknown>): Promi
   const { json, top: topText, image, id, index, label, ...flags } = given as SearchFlags & Record<string, unknown>;
   const top = parseInteger("top", String(topText), 1, 1_000);
   const asked = requireOne({ image, id, index, label } as SearchFlags);
-  const options = await resolveFlags(flags);
-  const terminal = openTerminal(options);
-  const results = await openResults(out);
-  const context = resolveCall({ ...options, log: terminal.log, signal: terminal.catchSignals() });
+  const { terminal, context, reading } = openReading(out, await resolveFlags(flags));
+  const results = await openResults(out, reading);
   const hits = await search(results, asked, top, context);
   terminal.print(json === true ? JSON.stringify({ runId: results.head.runId, hits }) : describeHits(hits));
 }
@@ -50,7 +48,7 @@ async function search(
   results: OpenedResults,
   { image, id, index, label }: SearchFlags,
   top: number,
-  context: ReturnType<typeof resolveCall>,
+  context: CallContext,
 ): Promise<Hit[]> {
   if (label !== undefined) return searchLabel(results, label, top);
   if (image !== undefined) return searchNearest(results, await queryOfImage(results, image, context), top);

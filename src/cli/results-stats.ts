@@ -4,8 +4,8 @@ import { computeStats, type Stats } from "../results/stats.js";
 import { addFlags, resolveFlags } from "./flags.js";
 import { parseInteger } from "./invalid-option.js";
 import { describeFailures } from "./progress.js";
+import { openReading } from "./reading.js";
 import { formatTable } from "./table.js";
-import { openTerminal } from "./terminal.js";
 
 const longestBar = 30;
 
@@ -13,7 +13,7 @@ const longestBar = 30;
 export function registerResultsStats(results: Command): void {
   addFlags(results.command("stats"), "results")
     .description("counts, failures by code, how sure the model was, and how often each label came first")
-    .argument("<out>", "directory of a dataset, complete or not")
+    .argument("<out>", "directory or s3: uri of a dataset, complete or not")
     .option("--top <n>", "labels shown in the table", "20")
     .option("--json", "print one JSON object on stdout, with every label")
     .action(statsCommand);
@@ -24,8 +24,8 @@ async function statsCommand(
   { json, top, ...flags }: Record<string, unknown> & { top: string },
 ): Promise<void> {
   const topLabels = parseInteger("top", top, 1, 1_000_000);
-  const terminal = openTerminal(await resolveFlags(flags));
-  const stats = await computeStats(await openResults(out));
+  const { terminal, reading } = openReading(out, await resolveFlags(flags));
+  const stats = await computeStats(await openResults(out, reading));
   terminal.print(json === true ? JSON.stringify(stats) : describeStats(stats, topLabels));
 }
 

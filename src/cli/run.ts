@@ -8,6 +8,7 @@ import { exitWithFailures, openTerminal } from "./terminal.js";
 const examples = `
 Examples:
   labelmill run photos                      every image below photos/, into ./labelmill-out/photos-<id>
+  labelmill run photos --out s3://bucket/labels   the dataset in an object store
   labelmill run list.txt --out labels       one path, http(s) address or s3: uri a line
   labelmill run s3://photos/2026/           a bucket; --s3-endpoint for stores other than AWS
   labelmill run '2026/**/*.jpg' more.csv    any mix of sources; tables have the column --uri-column

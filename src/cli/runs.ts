@@ -119,7 +119,8 @@ function registerControls(runs: Command): void {
 async function open({ json, ...flags }: Flags): Promise<{ terminal: Terminal; call: RunsOptions }> {
   const options = await resolveFlags(flags);
   const terminal = openTerminal(options);
-  return { terminal, call: { redisUrl: options.redisUrl, log: terminal.log } };
+  const { redisUrl, s3Endpoint, s3Region, s3Credentials } = options;
+  return { terminal, call: { redisUrl, s3Endpoint, s3Region, s3Credentials, log: terminal.log } };
 }
 
 async function watchCommand(run: string, flags: Flags): Promise<void> {

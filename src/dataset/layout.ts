@@ -3,12 +3,23 @@
 /** How the rows of a part are encoded. */
 export type PartFormat = "parquet" | "jsonl";
 
+/** A file that holds all rows of consecutive chunks, in item order: a part, or what `results compact` makes of many. */
+export interface RowFile {
+  readonly path: string;
+  readonly firstChunk: number;
+  readonly chunks: number;
+}
+
 /** Written first: who the run is. */
 export const runHeadPath = "run.json";
 const itemsPrefix = "items/";
 /** Says that the list of items is complete. */
 export const sealedPath = "items/sealed.json";
 export const partsPrefix = "parts/";
+/** Files that `results compact` has made of parts. */
+export const compactedPrefix = "compacted/";
+/** Says that they hold all rows. */
+export const compactedIndexPath = "compacted/index.json";
 /** Written last: it exists = the run is complete. */
 export const summaryPath = "summary.json";
 
@@ -18,6 +29,15 @@ export const segmentPath = (n: number): string => `${itemsPrefix}segment-${Strin
 /** The rows of chunk `chunk`. Eight digits, so that the order of names is the order of items. */
 export const partPath = (chunk: number, format: PartFormat): string =>
   `${partsPrefix}part-${String(chunk).padStart(8, "0")}.${format}`;
+
+/** The rows of these chunks, first and last in its name. */
+export const compactedPath = (of: Omit<RowFile, "path">, format: PartFormat): string => {
+  const [first, last] = [of.firstChunk, of.firstChunk + of.chunks - 1].map((chunk) => String(chunk).padStart(8, "0"));
+  return `${compactedPrefix}rows-${first}-${last}.${format}`;
+};
+
+/** How the rows of a part or of a compacted file are encoded. */
+export const formatOfPath = (path: string): PartFormat => (path.endsWith(".jsonl") ? "jsonl" : "parquet");
 
 /** The chunk and format that a part's path names, or null where it is not the path of a part. */
 export function parsePartPath(path: string): { readonly chunk: number; readonly format: PartFormat } | null {

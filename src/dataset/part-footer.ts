@@ -14,6 +14,15 @@ export interface PartFooter {
   readonly making: PartMaking;
 }
 
+/** The key under which a `CompactedFooter` stands in a file that was made of parts. */
+export const compactedFooterKey = "labelmill.compacted";
+
+/** What a compacted Parquet file says about itself: of each of its parts what that said. */
+export interface CompactedFooter {
+  readonly schemaVersion: 1;
+  readonly parts: readonly PartFooter[];
+}
+
 /** What a committed part comes to: its rows, and how many of them cost the model nothing. */
 export interface CommittedCounts extends PartCounts {
   /** See `PartMaking`. 0 where the part does not say, as one of JSONL or of an earlier version. */
@@ -39,3 +48,9 @@ export const footerSchema = z.object({
     })
     .catchall(z.union([z.string(), z.number()])),
 }) satisfies z.ZodType<PartFooter>;
+
+/** The shape of a `CompactedFooter`. */
+export const compactedFooterSchema = z.object({
+  schemaVersion: z.literal(1),
+  parts: z.array(footerSchema).min(1),
+}) satisfies z.ZodType<CompactedFooter>;

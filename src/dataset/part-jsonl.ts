@@ -30,22 +30,23 @@ export function encodeJsonlRow<K extends keyof Row>(row: Pick<Row, K>, columns: 
 }
 
 /**
- * Reads the rows of a JSONL part, with the given columns only. Throws on anything that `encodeJsonl` does not write.
+ * Reads the rows of a JSONL file, with the given columns only, whose lines are from number `from` (of 0) up to, not
+ * including, `to`. Throws on anything that `encodeJsonl` does not write.
  */
 export async function readJsonlRows<K extends keyof Row>(
   storage: Storage,
   path: string,
-  columns: readonly K[],
+  { columns, from, to }: { readonly columns: readonly K[]; readonly from: number; readonly to: number },
 ): Promise<Pick<Row, K>[]> {
   const bytes = await storage.read(path);
   if (bytes === null) throw new Error("it vanished while it was read");
   const lines = Buffer.from(bytes).toString("utf8").split("\n");
   if (lines.pop() !== "") throw new Error("its last line is not whole");
   const wantsEmbedding = columns.some((name) => name === "embedding");
-  return lines.map((line, i) => {
+  return lines.slice(from, to).map((line, i) => {
     const value: unknown = JSON.parse(wantsEmbedding ? line : withoutEmbedding(line));
     if (!isRecord(value) || (value.status !== "ok" && value.status !== "failed")) {
-      throw new Error(`line ${i + 1} is not a row`);
+      throw new Error(`line ${from + i + 1} is not a row`);
     }
     return Object.fromEntries(columns.map((name) => [name, decodeValue(name, value[name])])) as Pick<Row, K>;
   });

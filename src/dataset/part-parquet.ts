@@ -1,7 +1,8 @@
 /**
  * Writing Parquet parts: one row group, zstd, and a footer that says how the part was made. Arrow builds the columns,
  * parquet-wasm encodes them. Runs in the process that holds the locks: 256 rows of 2,048 floats block its event loop
- * for 45 to 55 ms, of which 7 are not the embeddings'. Called by `part` only; `part-parquet-read` is the other half.
+ * for 45 to 55 ms, of which 7 are not the embeddings'. Called by `part`, and by `compacted` for files of many parts;
+ * `part-parquet-read` is the other half.
  */
 import {
   type Data,
@@ -28,7 +29,7 @@ import {
 import { Compression, Table as WasmTable, WriterPropertiesBuilder, writeParquet } from "parquet-wasm/node";
 import { toHalves } from "./float16.js";
 import type { EncodablePart } from "./part-content.js";
-import { footerKey, type PartFooter } from "./part-footer.js";
+import { type CompactedFooter, compactedFooterKey, footerKey, type PartFooter } from "./part-footer.js";
 import { type ColumnType, type Row, rowColumns } from "./row.js";
 
 /** Encodes rows as a whole Parquet file. Lone surrogates become U+FFFD, since Parquet's strings are UTF-8. */
@@ -40,15 +41,33 @@ export function encodeParquet(part: EncodablePart): Uint8Array {
   return writeTable(new Table(schema, [new RecordBatch(schema, data)]), part);
 }
 
+/** Rows of a group of a compacted file, which is decoded at a time. */
+const compactedGroupRows = 1_024;
+
+/** Encodes the rows of parts, which are of one schema, as one file. */
+export function encodeTables(tables: readonly Table[], footer: CompactedFooter): Uint8Array {
+  // Without the first part's own metadata.
+  const schema = new Schema(tables[0]?.schema.fields ?? []);
+  const batches = tables.flatMap((table) => table.batches.map(({ data }) => new RecordBatch(schema, data)));
+  const properties = propertiesWith(compactedFooterKey, footer).setMaxRowGroupSize(compactedGroupRows);
+  return writeParquet(WasmTable.fromIPCStream(tableToIPC(new Table(schema, batches), "stream")), properties.build());
+}
+
 /** `writeParquet` takes over, and frees, both of its wasm arguments: memory stays level over any number of parts. */
 function writeTable(table: Table, { runId, chunk, counts, making }: EncodablePart): Uint8Array {
   const footer: PartFooter = { schemaVersion: 1, runId, chunk, counts, making };
-  const properties = new WriterPropertiesBuilder()
-    .setCompression(Compression.ZSTD)
-    // Over 256 rows zstd alone makes 68 bytes of a column that holds one sha256 throughout; a dictionary, 65.
-    .setDictionaryEnabled(false)
-    .setKeyValueMetadata(new Map([[footerKey, JSON.stringify(footer)]]));
+  const properties = propertiesWith(footerKey, footer);
   return writeParquet(WasmTable.fromIPCStream(tableToIPC(table, "stream")), properties.build());
+}
+
+function propertiesWith(key: string, footer: PartFooter | CompactedFooter): WriterPropertiesBuilder {
+  return (
+    new WriterPropertiesBuilder()
+      .setCompression(Compression.ZSTD)
+      // Over 256 rows zstd alone makes 68 bytes of a column that holds one sha256 throughout; a dictionary, 65.
+      .setDictionaryEnabled(false)
+      .setKeyValueMetadata(new Map([[key, JSON.stringify(footer)]]))
+  );
 }
 
 function buildColumn(name: keyof Row, part: EncodablePart): Data {

@@ -5,10 +5,12 @@
  * loading Arrow and the Parquet writer takes 150 ms, which a run of JSONL or a `--help` need not pay.
  */
 import { LabelmillError, messageOf } from "../shared/errors.js";
+import { readCompactedIndex } from "./compacted-index.js";
 import { type EmbeddingBlock, joinBlocks } from "./embedding-block.js";
-import { type PartFormat, parsePartPath, partPath } from "./layout.js";
+import { compactedPrefix, formatOfPath, type PartFormat, partPath, type RowFile } from "./layout.js";
 import type { EncodablePart, PartMaking } from "./part-content.js";
-import type { CommittedCounts } from "./part-footer.js";
+import type { CommittedCounts, PartFooter } from "./part-footer.js";
+import type { RowRange } from "./part-parquet-read.js";
 import { corrupt } from "./record-file.js";
 import { columnNames, countRows, type Row } from "./row.js";
 import type { RunHead } from "./run-head.js";
@@ -55,8 +57,8 @@ export async function commitPart(
 }
 
 /**
- * The counts of a committed part, or null where the chunk has none. Reads the footer alone, or all lines of a JSONL
- * part.
+ * The counts of a committed chunk, wherever its rows lie; null where it has none. Reads a footer alone, or all lines of a
+ * JSONL file.
  */
 export async function readPartCounts(
   storage: Storage,
@@ -64,52 +66,98 @@ export async function readPartCounts(
   format: PartFormat,
 ): Promise<CommittedCounts | null> {
   const path = partPath(chunk, format);
-  const size = await storage.size(path);
-  if (size === null) return null;
-  return readingPart(storage, path, async () => {
-    if (format === "jsonl") {
-      const rows = await (await jsonlCodec()).readJsonlRows(storage, path, ["status", "error_code"]);
-      return { ...countRows(rows), duplicates: 0 };
-    }
-    return (await parquetReader()).readParquetCounts(storage, { path, size, chunk });
-  });
+  const own = await readFileCounts(storage, { path, firstChunk: chunk, chunks: 1 });
+  if (own !== null) return own.get(chunk) ?? null;
+  const compacted = await readCompactedIndex(storage, format);
+  const file = compacted?.files.find(({ firstChunk, chunks }) => chunk >= firstChunk && chunk < firstChunk + chunks);
+  if (file === undefined) return null;
+  return (await readFileCounts(storage, file, compacted?.chunkSize))?.get(chunk) ?? null;
 }
 
 /**
- * The rows of the part at `path`, in item order, with the asked-for `columns` only (all of them by default). Embeddings
- * are read only where they are asked for, and are null in a run that keeps none. Throws `RUN_DATASET_CORRUPT`,
+ * By chunk, the counts of the rows in `file`, a part or what was made of parts; null where there is no such file. Throws
+ * `RUN_DATASET_CORRUPT`, also where the file says that it holds other chunks, and `STORAGE_*`. Of what is not a part the
+ * run's `chunkSize` must be given.
+ */
+export async function readFileCounts(
+  storage: Storage,
+  { path, firstChunk, chunks }: RowFile,
+  chunkSize = Number.MAX_SAFE_INTEGER,
+): Promise<ReadonlyMap<number, CommittedCounts> | null> {
+  const size = await storage.size(path);
+  if (size === null) return null;
+  return readingPart(storage, path, async () => {
+    const expected = Array.from({ length: chunks }, (_, i) => firstChunk + i);
+    if (formatOfPath(path) === "jsonl") {
+      const whole = { columns: ["status", "error_code"] as const, ...everyRow };
+      const rows = await (await jsonlCodec()).readJsonlRows(storage, path, whole);
+      return new Map(expected.map((chunk, i) => [chunk, countLines(rows.slice(i * chunkSize, (i + 1) * chunkSize))]));
+    }
+    const footers = await readFooters(storage, { path, size });
+    const found = footers.map(({ chunk }) => chunk);
+    if (found.join() !== expected.join()) throw new Error(`it is of chunk ${found.join()}, its name says otherwise`);
+    return new Map(footers.map(({ chunk, counts, making }) => [chunk, { ...counts, duplicates: making.duplicates }]));
+  });
+}
+
+/** JSONL has no footer: what duplicates there were is not known. */
+const countLines = (rows: readonly Pick<Row, "status" | "error_code">[]): CommittedCounts => ({
+  ...countRows(rows),
+  duplicates: 0,
+});
+
+async function readFooters(
+  storage: Storage,
+  file: { readonly path: string; readonly size: number },
+): Promise<readonly PartFooter[]> {
+  const { readParquetFooter, readCompactedFooter } = await parquetReader();
+  if (file.path.startsWith(compactedPrefix)) return readCompactedFooter(storage, file);
+  return [await readParquetFooter(storage, file)];
+}
+
+const everyRow = { from: 0, to: Number.POSITIVE_INFINITY };
+
+/**
+ * The rows of the part or compacted file at `path`, in item order, with the asked-for `columns` only (all of them by
+ * default), and of those whose places in the file are in `range` (all). Embeddings are read only where they are asked for, and are null in a run that keeps none. Throws `RUN_DATASET_CORRUPT`,
  * `STORAGE_*`.
  */
 export async function* readPartRows<K extends keyof Row = keyof Row>(
   storage: Storage,
   path: string,
-  columns?: readonly K[],
+  columns: readonly K[] = columnNames("float32") as readonly K[],
+  range: RowRange = everyRow,
 ): AsyncGenerator<Pick<Row, K>> {
-  const names = columns ?? (columnNames("float32") as readonly K[]);
-  const part = parsePartPath(path);
-  if (part === null) throw corrupt(storage, path, "this is not the name of a part");
-  yield* await readingPart(storage, path, async () => {
-    if (part.format === "jsonl") return (await jsonlCodec()).readJsonlRows(storage, path, names);
-    return (await parquetReader()).readParquetRows(storage, path, names);
-  });
+  const wanted = { columns, ...range };
+  try {
+    if (formatOfPath(path) === "jsonl") yield* await (await jsonlCodec()).readJsonlRows(storage, path, wanted);
+    else yield* (await parquetReader()).readParquetRows(storage, path, wanted);
+  } catch (error) {
+    throw damaged(storage, path, error);
+  }
 }
 
 /**
- * The embeddings of the part at `path` that are there, in item order; none in a run that keeps none. Takes four
- * fifths of the time of `readPartRows` with that column, and makes no garbage. Throws `RUN_DATASET_CORRUPT`, `STORAGE_*`.
+ * The embeddings of the part or compacted file at `path` that are there, in item order, in blocks; none in a run that keeps
+ * none. Takes four fifths of the time of `readPartRows` with that column, and makes no garbage. Throws
+ * `RUN_DATASET_CORRUPT`, `STORAGE_*`.
  */
-export async function readPartEmbeddings(storage: Storage, path: string): Promise<EmbeddingBlock> {
-  return readingPart(storage, path, async () => {
-    if (parsePartPath(path)?.format === "parquet") {
-      return (await parquetReader()).readParquetEmbeddings(storage, path);
+export async function* readPartEmbeddings(storage: Storage, path: string): AsyncGenerator<EmbeddingBlock> {
+  try {
+    if (formatOfPath(path) === "parquet") {
+      yield* (await parquetReader()).readParquetEmbeddings(storage, path);
+      return;
     }
-    const rows = await (await jsonlCodec()).readJsonlRows(storage, path, ["item_index", "embedding"]);
-    return joinBlocks(
+    const wanted = { columns: ["item_index", "embedding"] as const, ...everyRow };
+    const rows = await (await jsonlCodec()).readJsonlRows(storage, path, wanted);
+    yield joinBlocks(
       rows.flatMap(({ item_index, embedding }) =>
         embedding === null ? [] : [{ itemIndices: [item_index], width: embedding.length, floats: embedding }],
       ),
     );
-  });
+  } catch (error) {
+    throw damaged(storage, path, error);
+  }
 }
 
 const jsonlCodec = () => import("./part-jsonl.js");
@@ -124,8 +172,12 @@ async function readingPart<T>(storage: Storage, path: string, action: () => Prom
   try {
     return await action();
   } catch (error) {
-    throw error instanceof LabelmillError ? error : corrupt(storage, path, messageOf(error), error);
+    throw damaged(storage, path, error);
   }
+}
+
+function damaged(storage: Storage, path: string, error: unknown): unknown {
+  return error instanceof LabelmillError ? error : corrupt(storage, path, messageOf(error), error);
 }
 
 /** A part may be written only once, so a caller's mistake is refused before it is durable. */

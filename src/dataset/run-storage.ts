@@ -38,6 +38,6 @@ export function openRunStorage(storage: Storage, run: RunKey): Storage {
 }
 
 function vanished({ location }: Storage, cause: LabelmillError): LabelmillError {
-  const reason = "run.json is gone; the directory was removed, or is not mounted";
+  const reason = "run.json is gone; the dataset was removed, or its directory is not mounted";
   return new LabelmillError("STORAGE_FAILED", { path: location, reason }, { cause });
 }

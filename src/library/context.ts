@@ -21,6 +21,8 @@ export interface CallContext {
   /** Aborts with RUN_INTERRUPTED. */
   readonly signal: AbortSignal;
   readonly onPull: (progress: { receivedBytes: number; totalBytes: number }) => void;
+  /** Aborts when the call has ended. */
+  readonly ended: AbortSignal;
   /** Lets go of the caller's signal; to be called when the call has ended. */
   release(): void;
 }
@@ -40,11 +42,21 @@ export function interruption(signal: AbortSignal): Promise<never> {
   });
 }
 
+/** What `task` gives, unless the signal aborts first: then the task is left to itself, and what it still asks for ends with the call. */
+export function unlessInterrupted<T>(signal: AbortSignal, task: Promise<T>): Promise<T> {
+  return Promise.race([task, interruption(signal)]);
+}
+
 /** Whatever waits rejects with the signal's reason, so the reason is the error that a caller is to see. */
-function interruptedBy(signal: AbortSignal | undefined): Pick<CallContext, "signal" | "release"> {
+function interruptedBy(signal: AbortSignal | undefined): Pick<CallContext, "signal" | "ended" | "release"> {
   const controller = new AbortController();
   const interrupt = () => controller.abort(new LabelmillError("RUN_INTERRUPTED"));
   if (signal?.aborted) interrupt();
   else signal?.addEventListener("abort", interrupt, { once: true });
-  return { signal: controller.signal, release: () => signal?.removeEventListener("abort", interrupt) };
+  const end = new AbortController();
+  const release = () => {
+    signal?.removeEventListener("abort", interrupt);
+    end.abort(new LabelmillError("RUN_INTERRUPTED"));
+  };
+  return { signal: controller.signal, ended: end.signal, release };
 }

@@ -1,16 +1,16 @@
 import type { Sealed } from "../dataset/items.js";
 import { createRunHead, type RunHead } from "../dataset/run-head.js";
 import { openRunStorage } from "../dataset/run-storage.js";
-import { openStorage } from "../dataset/storage/open-storage.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import { enqueueRun } from "../producer/enqueue.js";
 import type { Source } from "../producer/source/source.js";
 import { createOutages } from "../shared/outages.js";
 import { requireRun } from "../shared/run-record.js";
 import { describeModel } from "../worker/model/describe-model.js";
-import { type CallContext, type CallOptions, interruption, resolveCall } from "./context.js";
+import { type CallContext, type CallOptions, interruption, resolveCall, unlessInterrupted } from "./context.js";
 import { findFinished } from "./finished.js";
 import { openCall, requireItemsOnce } from "./open-call.js";
+import { createDatasetOpener } from "./open-dataset.js";
 import { createPauseNotice, registerAsWished } from "./register.js";
 import { type RunRedis, requireRedis } from "./run-redis.js";
 import { readWebAccess } from "./web-access.js";
@@ -55,8 +55,8 @@ async function enqueueIn(
   const web = await readWebAccess(options, places);
   const submission = await openCall(context, sources, { model, web });
   const { source, identity } = submission;
-  const place = openStorage(submission.out);
-  const finished = await findFinished(place, identity);
+  const place = createDatasetOpener(context)(submission.out);
+  const finished = await unlessInterrupted(context.signal, findFinished(place, identity));
   if (finished !== null) {
     return {
       runId: finished.runId,
@@ -70,7 +70,7 @@ async function enqueueIn(
   await requireItemsOnce(context, submission, place, sources.join(", "));
   const redis = await requireRedis(context);
   try {
-    const { head } = await createRunHead(place, identity);
+    const { head } = await unlessInterrupted(context.signal, createRunHead(place, identity));
     const storage = openRunStorage(place, head);
     // A silent Redis answers nothing, so the interrupt must not wait for it; closing the connection ends the rest.
     const producing = produce(context, { head, storage, redis, source, onPinned });

@@ -3,9 +3,9 @@
  * nothing here waits for the run.
  */
 import { readSealed } from "../dataset/items.js";
-import { partsPrefix } from "../dataset/layout.js";
+import { listRowFiles } from "../dataset/row-files.js";
 import { readRunHead } from "../dataset/run-head.js";
-import { openStorage } from "../dataset/storage/open-storage.js";
+import type { Storage } from "../dataset/storage/storage.js";
 import { readSummary } from "../dataset/summary.js";
 import { countQueued } from "../producer/chunk-queue.js";
 import { messageOf } from "../shared/errors.js";
@@ -62,21 +62,24 @@ export interface RunReport extends RunStatus {
   readonly note: string | null;
 }
 
+/** Opens a dataset where it is said to be. */
+type OpenStorage = (location: string) => Storage;
+
 /** A rate is of now only where something was counted in the last minute. */
 const rateCountsMs = 60_000;
 
 /** One line of `runs list`. */
-export async function readStatus(run: FoundRun): Promise<RunStatus> {
+export async function readStatus(run: FoundRun, openStorage: OpenStorage): Promise<RunStatus> {
   if (run.redis === null) {
-    const { chunks, engines, stageSeconds, boundBy, workers, note, ...status } = await readLeft(run);
+    const { chunks, engines, stageSeconds, boundBy, workers, note, ...status } = await readLeft(run, openStorage);
     return status;
   }
   return statusOf(run, run.record, await serverTime(run.redis));
 }
 
 /** Everything that there is to say. */
-export async function readReport(run: FoundRun): Promise<RunReport> {
-  return run.redis === null ? readLeft(run) : readLive(run);
+export async function readReport(run: FoundRun, openStorage: OpenStorage): Promise<RunReport> {
+  return run.redis === null ? readLeft(run, openStorage) : readLive(run);
 }
 
 async function readLive(run: LiveRun): Promise<RunReport> {
@@ -131,8 +134,8 @@ function rateOf(record: RunRecord, nowMs: number): number | null {
 }
 
 /** What the dataset shows of a run that nobody has in hand. */
-async function readLeft({ runId, out, wish }: LeftRun): Promise<RunReport> {
-  const { head, summary, sealed, parts, problem } = await readDataset(runId, out);
+async function readLeft({ runId, out, wish }: LeftRun, openStorage: OpenStorage): Promise<RunReport> {
+  const { head, summary, sealed, parts, problem } = await readDataset({ runId, out }, openStorage);
   const state = summary !== null ? "completed" : wish === "cancelled" ? "cancelled" : "interrupted";
   const base = { runId, state, out, redis: null, isPrivate: true, priority: null, etaSeconds: null } as const;
   const note = noteOf(base, []);
@@ -156,14 +159,16 @@ async function readLeft({ runId, out, wish }: LeftRun): Promise<RunReport> {
   };
 }
 
-async function readDataset(runId: string, out: string) {
+async function readDataset({ runId, out }: Pick<LeftRun, "runId" | "out">, openStorage: OpenStorage) {
   const none = { head: null, summary: null, sealed: null, parts: 0 };
-  const storage = openStorage(out);
   try {
+    const storage = openStorage(out);
     const head = await readRunHead(storage);
     if (head.runId !== runId) return { ...none, problem: `${out} holds run ${head.runId} now; ${forget(runId)}` };
+    const files = await listRowFiles(storage, head.identity.format);
+    const parts = files.reduce((sum, { chunks }) => sum + chunks, 0);
     const [summary, sealed] = [await readSummary(storage), await readSealed(storage)];
-    return { head, summary, sealed, parts: (await storage.list(partsPrefix)).length, problem: null };
+    return { head, summary, sealed, parts, problem: null };
   } catch (error) {
     // One dataset that is gone must not hide the other runs.
     return { ...none, problem: `${messageOf(error)}; ${forget(runId)}` };

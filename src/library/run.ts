@@ -7,7 +7,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Sealed } from "../dataset/items.js";
 import { createRunHead, type RunHead } from "../dataset/run-head.js";
 import { openRunStorage } from "../dataset/run-storage.js";
-import { openStorage } from "../dataset/storage/open-storage.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import { readSummary, type Summary } from "../dataset/summary.js";
 import { dropQueue } from "../producer/chunk-queue.js";
@@ -23,10 +22,11 @@ import type { WebAccess } from "../worker/fetch/open-fetcher.js";
 import { finishRun } from "../worker/finish.js";
 import { describeModel } from "../worker/model/describe-model.js";
 import { startWorker, type Worker } from "../worker/start.js";
-import { type CallContext, type CallOptions, interruption, resolveCall } from "./context.js";
+import { type CallContext, type CallOptions, interruption, resolveCall, unlessInterrupted } from "./context.js";
 import { ensureModel } from "./ensure-model.js";
 import { findFinished } from "./finished.js";
 import { openCall, requireItemsOnce } from "./open-call.js";
+import { createDatasetOpener } from "./open-dataset.js";
 import { createPauseNotice, registerAsWished } from "./register.js";
 import { prepareRedis, type RunRedis } from "./run-redis.js";
 import { readWebAccess } from "./web-access.js";
@@ -94,13 +94,13 @@ async function runIn(
   const web = await readWebAccess(options, places);
   const model = await describeModel(places.cacheDir, options.model, options.precision);
   const submission = await openCall(context, sources, { model, web });
-  const place = openStorage(submission.out);
-  const finished = await findFinished(place, submission.identity);
+  const place = createDatasetOpener(context)(submission.out);
+  const finished = await unlessInterrupted(context.signal, findFinished(place, submission.identity));
   if (finished !== null) return { summary: finished, wasComplete: true };
   await requireItemsOnce(context, submission, place, sources.join(", "));
   await ensureModel(context);
   const openRedis = await prepareRedis(context);
-  const { head } = await createRunHead(place, submission.identity);
+  const { head } = await unlessInterrupted(context.signal, createRunHead(place, submission.identity));
   const storage = openRunStorage(place, head);
   const outages = createOutages({ storageTimeoutMs: context.options.outageTimeoutMs, log: context.log });
   const redis = await openRedis({ runId: head.runId, out: storage.location });
@@ -182,7 +182,8 @@ function startOwnWorker(
 ): Promise<Worker> {
   const { options, places, log } = context;
   const allowRoots = [...options.allowRoot.map((root) => resolve(places.cwd, root)), ...submission.source.roots];
-  const own = { onlyRun: head.runId, allowRoots, web, outages, log, onCounted };
+  const openStorage = createDatasetOpener(context);
+  const own = { onlyRun: head.runId, allowRoots, web, openStorage, outages, log, onCounted };
   return startWorker({ redis: redis.redis, options, host: places, ...own });
 }
 

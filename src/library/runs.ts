@@ -9,9 +9,13 @@ import { controlRun, type RunChange, type RunCommand, requireOutcome, type Shown
 import { forgetServer, writeWish } from "../shared/server-registry.js";
 import { type CallContext, type CallOptions, resolveCall } from "./context.js";
 import { type FoundRun, type LeftRun, type LiveRun, pickRun, withRuns } from "./find-runs.js";
+import { createDatasetOpener } from "./open-dataset.js";
 import { type RunReport, type RunStatus, readReport, readStatus } from "./run-status.js";
 
-export type RunsOptions = Pick<CallOptions, "redisUrl" | "log" | "signal">;
+export type RunsOptions = Pick<
+  CallOptions,
+  "redisUrl" | "log" | "signal" | "s3Endpoint" | "s3Region" | "s3Credentials"
+>;
 
 /** What a command did to a run. */
 export interface RunControl {
@@ -25,12 +29,14 @@ export interface RunControl {
 
 /** Every run with a record, and those of this machine whose private Redis is gone. Throws REDIS_*. */
 export function listRuns(given: RunsOptions = {}): Promise<RunStatus[]> {
-  return inCall(given, (context) => withRuns(context, (runs) => Promise.all(runs.map(readStatus))));
+  return inCall(given, (context) =>
+    withRuns(context, (runs) => Promise.all(runs.map((each) => readStatus(each, createDatasetOpener(context))))),
+  );
 }
 
 /** Throws RUN_UNKNOWN, RUN_AMBIGUOUS and REDIS_*, as do the calls below. */
 export function showRun(run: string, given: RunsOptions = {}): Promise<RunReport> {
-  return inCall(given, (context) => withRun(context, run, readReport));
+  return inCall(given, (context) => withRun(context, run, reportIn(context)));
 }
 
 /** Workers take no more chunks of the run, and finish what they have in hand; its list is pinned further. Throws RUN_STATE. */
@@ -80,12 +86,12 @@ const isOver = ({ state }: RunReport) => state === "completed" || state === "can
 /** A private server goes with its run, and a record may expire: then the dataset tells how it ended. Null: look again. */
 async function lookAgain(context: CallContext, run: string, last: RunReport | null): Promise<RunReport | null> {
   try {
-    return await withRun(context, last?.runId ?? run, readReport);
+    return await withRun(context, last?.runId ?? run, reportIn(context));
   } catch (error) {
     // The server went while it was asked.
     if (isCode(error, "REDIS_SERVER_FAILED")) return null;
     if (last === null || !isCode(error, "RUN_UNKNOWN")) throw error;
-    return readReport({ runId: last.runId, redis: null, out: last.out, dataDir: "", wish: null });
+    return reportIn(context)({ runId: last.runId, redis: null, out: last.out, dataDir: "", wish: null });
   }
 }
 
@@ -93,6 +99,8 @@ async function lookAgain(context: CallContext, run: string, last: RunReport | nu
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await sleep(ms, undefined, { signal }).catch(() => {});
 }
+
+const reportIn = (context: CallContext) => (run: FoundRun) => readReport(run, createDatasetOpener(context));
 
 async function inCall<T>(given: RunsOptions, action: (context: CallContext) => Promise<T>): Promise<T> {
   const context = resolveCall(given);
@@ -110,7 +118,7 @@ function withRun<T>(context: CallContext, given: string, action: (run: FoundRun)
 function control(command: RunCommand, given: string, options: RunsOptions): Promise<RunControl> {
   return inCall(options, (context) =>
     withRun(context, given, async (run) => {
-      const change = run.redis === null ? await controlLeft(run, command) : await controlLive(run, command);
+      const change = run.redis === null ? await controlLeft(run, command, context) : await controlLive(run, command);
       return { runId: run.runId, ...change, out: run.redis === null ? run.out : run.record.out };
     }),
   );
@@ -132,8 +140,8 @@ async function controlLive({ redis, record, runId, dataDir }: LiveRun, command: 
 
 const wishes = { pause: "paused", resume: null, cancel: "cancelled" } as const;
 
-async function controlLeft(run: LeftRun, command: RunCommand): Promise<RunChange> {
-  const { state } = await readReport(run);
+async function controlLeft(run: LeftRun, command: RunCommand, context: CallContext): Promise<RunChange> {
+  const { state } = await reportIn(context)(run);
   const change = requireOutcome(command, run.runId, state);
   if (command === "rm") await forgetServer(run.dataDir);
   return change;

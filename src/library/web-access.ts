@@ -9,10 +9,11 @@ import { LabelmillError, messageOf } from "../shared/errors.js";
 import { parseHttpUrl, parseUrl, plainOrigin, redactUri } from "../shared/http-uri.js";
 import type { ResolvedOptions } from "../shared/options.js";
 import type { ProxySettings } from "../shared/proxy-settings.js";
-import type { S3Access } from "../shared/s3/access.js";
+import { createS3Access, type S3Access } from "../shared/s3/access.js";
+import type { StoreSettings } from "../shared/s3/client.js";
 import type { HostHeaders, WebAccess } from "../worker/fetch/open-fetcher.js";
 import type { Places } from "./places.js";
-import { readS3Access } from "./s3-access.js";
+import { readS3Settings } from "./s3-access.js";
 
 const form = /^([^=\s]+)=(env|file):(.+)$/s;
 const bareAddress = /^https?:\/\/[^\\/?#*]+\/?$/i;
@@ -23,7 +24,8 @@ const ownHeaders: ReadonlySet<string> = new Set([
   ...["accept-encoding", "range"],
 ]);
 
-type S3Options = Parameters<typeof readS3Access>[0];
+/** The options that say which store it is. */
+export type S3Options = Parameters<typeof readS3Settings>[0];
 /** The part of a machine's access that is of object stores. */
 export type StoreAccess = Pick<WebAccess, "proxy"> & { readonly s3: S3Access };
 
@@ -37,7 +39,13 @@ export async function readWebAccess(
 
 /** What sources that are listed need of it. Throws OPTION_INVALID. */
 export function readStoreAccess(options: S3Options, places: Pick<Places, "env" | "home">): StoreAccess {
-  return { proxy: readProxy(places.env), s3: readS3Access(options, places) };
+  const { access, proxy } = readStoreSettings(options, places);
+  return { proxy, s3: createS3Access(access) };
+}
+
+/** The same, as data: what datasets are opened with. Throws OPTION_INVALID. */
+export function readStoreSettings(options: S3Options, places: Pick<Places, "env" | "home">): StoreSettings {
+  return { access: readS3Settings(options, places), proxy: readProxy(places.env) };
 }
 
 /** As curl and others read it, `host:port` too; null where there is none. Throws OPTION_INVALID. */

@@ -3,6 +3,7 @@ import { createOutages } from "../shared/outages.js";
 import { startWorker as startWorkerProcess, type Worker } from "../worker/start.js";
 import { type CallOptions, resolveCall } from "./context.js";
 import { ensureModel } from "./ensure-model.js";
+import { createDatasetOpener } from "./open-dataset.js";
 import { requireRedis } from "./run-redis.js";
 import { readWebAccess } from "./web-access.js";
 
@@ -21,8 +22,9 @@ export async function startWorker(given: CallOptions = {}): Promise<Worker> {
     await ensureModel(context);
     const allowRoots = options.allowRoot.map((root) => resolve(places.cwd, root));
     const outages = createOutages({ storageTimeoutMs: options.outageTimeoutMs, log });
+    const openStorage = createDatasetOpener(context);
     const web = await readWebAccess(options, places);
-    const settings = { redis, options, host: places, onlyRun: null, allowRoots, web, outages, log };
+    const settings = { redis, options, host: places, onlyRun: null, allowRoots, web, openStorage, outages, log };
     const worker = await startWorkerProcess(settings);
     const ended = worker.ended.finally(() => {
       context.release();

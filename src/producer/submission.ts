@@ -1,5 +1,6 @@
-import { basename, extname, join, resolve } from "node:path";
+import { basename, extname, join } from "node:path";
 import { identityHash, type RunIdentity } from "../dataset/run-head.js";
+import { canonicalLocation } from "../dataset/storage/open-storage.js";
 import { LabelmillError } from "../shared/errors.js";
 import type { ResolvedOptions } from "../shared/options.js";
 import { openSources, type SourcePlace, stdinName } from "./source/open-source.js";
@@ -12,7 +13,7 @@ export type PinnedModel = Pick<RunIdentity, "modelSha256" | "preprocessSha256" |
 export interface Submission {
   readonly source: Source;
   readonly identity: RunIdentity;
-  /** Absolute path of the dataset: `--out`, or a name that the identity decides, so that the same command finds it again. */
+  /** Absolute path, or s3: uri, of the dataset: `--out`, or a name that the identity decides, so that the same command finds it again. */
   readonly out: string;
 }
 
@@ -32,13 +33,14 @@ export async function openSubmission(
   const { modelSha256, preprocessSha256, precision } = model;
   const pinned = { model: options.model, modelSha256, preprocessSha256, precision };
   const identity = { ...selection, chunkSize, ...pinned, topK, embedding, format };
-  return { source, identity, out: resolve(place.cwd, options.out ?? defaultOut(identity)) };
+  return { source, identity, out: canonicalLocation(options.out ?? defaultOut(identity), place.cwd) };
 }
 
 /** What came from stdin is not known by its name: the same command may mean another list. */
 function requireOut(args: readonly string[], { out }: ResolvedOptions): void {
   if (out !== null || !args.includes(stdinName)) return;
-  const expected = "a directory where the source is stdin (`-`), since the same command may mean another list";
+  const expected =
+    "a directory or s3://BUCKET/PREFIX where the source is stdin (`-`), since the same command may mean another list";
   throw new LabelmillError("OPTION_INVALID", { option: "out", expected, value: "null", from: "default" });
 }
 

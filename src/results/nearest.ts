@@ -13,21 +13,22 @@ export interface NearestQuery {
   readonly top: number;
   /** Row that is passed over, since it is the query itself; null for none. */
   readonly except: number | null;
+  /** Looked at before each file. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * The `top` rows of the parts at `paths` that are nearest by cosine, nearest first, equal ones by index. Exact: every
+ * The `top` rows of the files at `paths` that are nearest by cosine, nearest first, equal ones by index. Exact: every
  * embedding is compared. One of zeros has no direction and is passed over. Throws RangeError where widths differ.
  */
 export async function findNearest(
   storage: Storage,
   paths: readonly string[],
-  { embedding: query, top, except }: NearestQuery,
+  { embedding: query, top, except, signal }: NearestQuery,
 ): Promise<Neighbour[]> {
   let best: Neighbour[] = [];
   const length = Math.sqrt(query.reduce((sum, x) => sum + x * x, 0));
-  for (const path of paths) {
-    const { itemIndices, width, floats } = await readPartEmbeddings(storage, path);
+  for await (const { itemIndices, width, floats } of blocksOf(storage, paths, signal)) {
     if (itemIndices.length > 0 && width !== query.length) {
       throw new RangeError(`Expected an embedding of ${width} floats, got ${query.length}`);
     }
@@ -41,6 +42,13 @@ export async function findNearest(
     }
   }
   return best;
+}
+
+async function* blocksOf(storage: Storage, paths: readonly string[], signal: AbortSignal | undefined) {
+  for (const path of paths) {
+    signal?.throwIfAborted();
+    yield* readPartEmbeddings(storage, path);
+  }
 }
 
 /** The nearest of several answers. */

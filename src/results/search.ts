@@ -2,11 +2,13 @@
  * Finding rows again: by how near their embeddings are to that of another row or of an image, or by their label. What an
  * image's embedding is, the caller knows (`library/search`); nothing here runs a model.
  */
+import type { RowFile } from "../dataset/layout.js";
+import { readPartRows } from "../dataset/part.js";
 import type { Row } from "../dataset/row.js";
 import { editDistance } from "../shared/edit-distance.js";
 import { LabelmillError } from "../shared/errors.js";
 import { findNearestInThreads } from "./nearest-threads.js";
-import type { OpenedResults } from "./open.js";
+import { findFile, type OpenedResults } from "./open.js";
 
 const hitColumns = ["item_index", "item_id", "uri", "label", "label_index", "score"] as const;
 
@@ -27,13 +29,35 @@ export interface Query {
 export async function searchNearest(results: OpenedResults, query: Query, top: number): Promise<Hit[]> {
   requireEmbeddings(results);
   const wanted = { embedding: query.embedding, top, except: query.itemIndex };
-  const neighbours = await findNearestInThreads(results.storage, results.parts, wanted);
-  const hits = neighbours.map(async ({ itemIndex, cosine }) => {
-    const row = await results.rowAt(itemIndex, { columns: hitColumns });
-    if (row === null) throw notFound(results, `item_index ${itemIndex}`);
+  const neighbours = await findNearestInThreads(results, wanted);
+  const rows = await readHits(results, new Set(neighbours.map(({ itemIndex }) => itemIndex)));
+  return neighbours.map(({ itemIndex, cosine }) => {
+    const row = rows.get(itemIndex);
+    if (row === undefined) throw notFound(results, `item_index ${itemIndex}`);
     return { ...row, cosine };
   });
-  return Promise.all(hits);
+}
+
+type HitRow = Omit<Hit, "cosine">;
+
+/** The rows with these indices, file by file: however many there are, one file is read at a time, and once. */
+async function readHits(results: OpenedResults, indices: ReadonlySet<number>): Promise<ReadonlyMap<number, HitRow>> {
+  const { files, storage, head, reading } = results;
+  const byFile = new Map<RowFile, number[]>();
+  for (const index of indices) {
+    const file = findFile(files, Math.floor(index / head.identity.chunkSize));
+    if (file !== null) byFile.set(file, [...(byFile.get(file) ?? []), index]);
+  }
+  const found = new Map<number, HitRow>();
+  for (const [{ path, firstChunk }, wanted] of byFile) {
+    reading.signal?.throwIfAborted();
+    const places = wanted.map((index) => index - firstChunk * head.identity.chunkSize);
+    const range = { from: Math.min(...places), to: Math.max(...places) + 1 };
+    for await (const row of readPartRows(storage, path, hitColumns, range)) {
+      if (indices.has(row.item_index)) found.set(row.item_index, row);
+    }
+  }
+  return found;
 }
 
 /** The query that a row is: that at index `item`, or the first one with that id. Throws RESULTS_NOT_FOUND, RESULTS_NO_EMBEDDING. */

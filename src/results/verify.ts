@@ -3,15 +3,17 @@
  * them item by item, then the counts with the footers, the seal and the summary. It trusts no counter. Called by
  * `labelmill results verify` and by the tests; needs neither Redis nor the model.
  */
-import { chunkItems, type PinnedItem, readSealed, readSegments } from "../dataset/items.js";
-import { parsePartPath, partPath, partsPrefix } from "../dataset/layout.js";
-import { readPartCounts, readPartRows } from "../dataset/part.js";
+import { chunkItems, type PinnedItem, readSealed, readSegments, type Sealed } from "../dataset/items.js";
+import { compactedPrefix, parsePartPath, partPath, partsPrefix, type RowFile } from "../dataset/layout.js";
 import { countRows, type PartCounts, type Row } from "../dataset/row.js";
+import { listRowFiles } from "../dataset/row-files.js";
 import { type RunHead, readRunHead } from "../dataset/run-head.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
 import type { Storage } from "../dataset/storage/storage.js";
-import { readSummary } from "../dataset/summary.js";
+import { readSummary, type Summary } from "../dataset/summary.js";
 import { isCode } from "../shared/errors.js";
+import { type ChunkReader, createChunkReader } from "./chunk-reader.js";
+import { findFile, type ReadingOptions } from "./open.js";
 
 export interface Verification {
   readonly runId: string;
@@ -22,23 +24,29 @@ export interface Verification {
   readonly rows: number;
   readonly ok: number;
   readonly failed: number;
+  /** Chunks whose rows are there, in as many files or in fewer that `compact` has made. */
   readonly parts: number;
   /** What is wrong, one sentence each; empty for a sound dataset. A run that goes on lacks parts, which is not wrong. */
   readonly problems: readonly string[];
 }
 
-/** Checks the dataset in `out`. Throws only where it cannot be read at all: RUN_NOT_A_DATASET, RUN_SCHEMA, STORAGE_*. */
-export async function verifyResults(out: string): Promise<Verification> {
-  const storage = openStorage(out);
+/** Checks the dataset at `out`. Throws only where it cannot be read at all: RUN_NOT_A_DATASET, RUN_SCHEMA, STORAGE_*. */
+export async function verifyResults(out: string, { store, signal }: ReadingOptions = {}): Promise<Verification> {
+  const storage = openStorage(out, store, signal);
   const head = await readRunHead(storage);
-  const summary = await readSummary(storage);
+  // What is written last is read first: then nothing that it tells of can be missing below.
+  const [summary, sealed] = [await readSummary(storage), await readSealed(storage)];
+  const files = await listRowFiles(storage, head.identity.format);
+  const reader = createChunkReader(storage, files, head.identity.chunkSize);
   const problems: string[] = [];
   const totals = { items: 0, rows: 0, ok: 0, failed: 0, parts: 0, chunks: 0 };
   for await (const segment of readSegments(storage)) {
     totals.items += segment.items.length;
     for (let chunk = segment.firstChunk; chunk < segment.firstChunk + segment.chunks; chunk += 1) {
       totals.chunks += 1;
-      const counts = await verifyPart({ storage, head, chunk, items: chunkItems(segment, chunk) }, problems);
+      signal?.throwIfAborted();
+      const path = findFile(files, chunk)?.path ?? partPath(chunk, head.identity.format);
+      const counts = await verifyPart({ reader, head, path, chunk, items: chunkItems(segment, chunk) }, problems);
       if (counts === null) continue;
       totals.parts += 1;
       totals.rows += counts.items;
@@ -46,14 +54,16 @@ export async function verifyResults(out: string): Promise<Verification> {
       totals.failed += counts.failed;
     }
   }
-  await findStrayParts(storage, head, totals.chunks, problems);
-  await compareTotals(storage, totals, problems);
+  await findStrayFiles(storage, { head, files, chunks: totals.chunks }, problems);
+  compareTotals(totals, { summary, sealed }, problems);
   const { items, rows, ok, failed, parts } = totals;
   return { runId: head.runId, complete: summary !== null, items, rows, ok, failed, parts, problems };
 }
 
 interface ChunkToVerify {
-  readonly storage: Storage;
+  readonly reader: ChunkReader;
+  /** Of the file that holds it. */
+  readonly path: string;
   readonly head: RunHead;
   readonly chunk: number;
   readonly items: readonly PinnedItem[];
@@ -61,15 +71,13 @@ interface ChunkToVerify {
 
 /** The counts of the chunk's rows, or null where it has no part. */
 async function verifyPart(
-  { storage, head, chunk, items }: ChunkToVerify,
+  { reader, head, path, chunk, items }: ChunkToVerify,
   problems: string[],
 ): Promise<PartCounts | null> {
-  const path = partPath(chunk, head.identity.format);
   try {
-    const claimed = await readPartCounts(storage, chunk, head.identity.format);
+    const claimed = await reader.counts(chunk);
     if (claimed === null) return null;
-    const rows: Row[] = [];
-    for await (const row of readPartRows(storage, path)) rows.push(row);
+    const rows = await reader.rows(chunk);
     const counts = countRows(rows);
     if (!sameCounts(claimed, counts)) problems.push(`${path} says that it holds other counts than its rows`);
     const wrong = rows.findIndex((row, i) => !isRowOf(row, items[i], head.runId));
@@ -95,12 +103,20 @@ function sameCounts(a: PartCounts, b: PartCounts): boolean {
   return a.items === b.items && a.ok === b.ok && a.failed === b.failed && sameCodes;
 }
 
-async function findStrayParts(storage: Storage, head: RunHead, chunks: number, problems: string[]): Promise<void> {
+/** Parts that are left beside the files that hold their rows now are none: nothing reads them, and `compact` removes them. */
+async function findStrayFiles(
+  storage: Storage,
+  { head, files, chunks }: { readonly head: RunHead; readonly files: readonly RowFile[]; readonly chunks: number },
+  problems: string[],
+): Promise<void> {
   for (const path of await storage.list(partsPrefix)) {
     const part = parsePartPath(path);
     const isOurs = part !== null && part.format === head.identity.format && part.chunk < chunks;
     if (!isOurs) problems.push(`${path} is no part of the pinned list`);
   }
+  const last = files.at(-1);
+  if (last?.path.startsWith(compactedPrefix) && last.firstChunk + last.chunks > chunks)
+    problems.push(`${last.path} is of more chunks than are pinned`);
 }
 
 interface Totals {
@@ -112,9 +128,11 @@ interface Totals {
   readonly chunks: number;
 }
 
-async function compareTotals(storage: Storage, totals: Totals, problems: string[]): Promise<void> {
-  const sealed = await readSealed(storage);
-  const summary = await readSummary(storage);
+function compareTotals(
+  totals: Totals,
+  { summary, sealed }: { readonly summary: Summary | null; readonly sealed: Sealed | null },
+  problems: string[],
+): void {
   if (sealed !== null && (sealed.items !== totals.items || sealed.chunks !== totals.chunks)) {
     problems.push(`the list is sealed with ${sealed.items} items, but ${totals.items} are pinned`);
   }

@@ -9,6 +9,7 @@ import { type ErrorSpec, failed, item, usage } from "./error-spec.js";
 import { fetchErrors } from "./fetch-errors.js";
 import { resultsErrors } from "./results-errors.js";
 import { scheduleErrors } from "./schedule-errors.js";
+import { storeErrors } from "./store-errors.js";
 
 export const errorTable = {
   ...fetchErrors,
@@ -173,6 +174,8 @@ export const errorTable = {
     "The file system reported an error, or the directory is gone; or an object store cannot be reached, or does not know this process's credentials.",
     true,
   ),
+
+  ...storeErrors,
 
   MODEL_UNKNOWN: usage(
     "Unknown model `{name}`; known: {known}",

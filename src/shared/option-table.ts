@@ -18,12 +18,12 @@ const working: readonly CommandName[] = ["run", "work"];
 
 export const optionTable = {
   out: option<string | null>({
-    flag: "--out <dir>",
+    flag: "--out <place>",
     class: "identity",
     commands: producing,
     description:
-      "directory of the dataset; the default name holds the run's identity, so the same command finds it again",
-    expected: "a directory",
+      "directory of the dataset, or s3://bucket/prefix; the default name holds the run's identity, so the same command finds it again",
+    expected: "a directory or s3://bucket/prefix",
     schema: text.nullable(),
     default: null,
     defaultText: "./labelmill-out/<source>-<8 hex of the identity>",
@@ -149,7 +149,7 @@ export const optionTable = {
     class: "policy",
     commands: [...producing, "work"],
     description:
-      "how long to wait for storage that is full, read-only or gone; then `run` and `enqueue` end, and `work` leaves the run for a while",
+      "how long to wait for storage that is full, read-only, refused or gone; then `run` and `enqueue` end, and `work` leaves the run for a while",
     expected: "an integer from 0 to 86400000",
     schema: integer(0, 86_400_000),
     default: 60_000,

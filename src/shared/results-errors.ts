@@ -22,6 +22,10 @@ export const resultsErrors = {
     "{path} is there already: {way}; choose another place with --to",
     "An export replaces nothing unless it is told to.",
   ),
+  RESULTS_INCOMPLETE: usage(
+    "{out} is not complete, and only a complete dataset can be compacted; repeat the command that submitted run {runId} first",
+    "Workers still commit parts of a run that goes on, and look for those that they have.",
+  ),
   RESULTS_EXPORT: failed(
     "Cannot export {out} as {format}: {reason}",
     "The dataset holds nothing that this format could hold, or the place of the export cannot be written.",

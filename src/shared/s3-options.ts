@@ -1,9 +1,11 @@
-/** Which object store `s3:` uris are in, and how it is reached: a part of the table in `option-table.ts`, which alone reads it. */
+/** Which object store `s3:` uris, of items and of datasets, are in, and how it is reached: a part of the table in `option-table.ts`, which alone reads it. */
 import { z } from "zod";
 import { type CommandName, option, text } from "./option-spec.js";
 import { type CredentialKind, credentialKinds } from "./s3/credentials.js";
 
-const reading: readonly CommandName[] = ["run", "enqueue", "work", "models verify"];
+const reading: readonly CommandName[] = [
+  ...(["run", "enqueue", "work", "models verify", "results", "results search", "runs"] as const),
+];
 
 export const s3Options = {
   s3Endpoint: option<string | null>({

@@ -50,7 +50,7 @@ export function createRunFinder(settings: RunFinderSettings): () => Promise<Serv
 
   const openRun = async (record: RunRecord): Promise<void> => {
     const { runId } = record;
-    const dataset = await openRunDataset(record);
+    const dataset = await openRunDataset(record, context.openStorage);
     const refusal = refusalOf(dataset.head, settings);
     if (refusal !== null) throw refusal;
     const standing = { priority: record.priority };

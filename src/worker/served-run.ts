@@ -6,7 +6,6 @@
 import { readPartCounts } from "../dataset/part.js";
 import type { RunHead } from "../dataset/run-head.js";
 import { openRunStorage, readOwnHead } from "../dataset/run-storage.js";
-import { openStorage } from "../dataset/storage/open-storage.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import type { ChunkRef } from "../shared/job.js";
 import type { Redis } from "../shared/redis.js";
@@ -21,13 +20,17 @@ import { createStages, type StageContext } from "./stages.js";
 /** What every run of a worker shares. */
 export type WorkerContext = Pick<StageContext, "fetcher" | "compute" | "window" | "limits" | "labels" | "addRows"> & {
   readonly redis: Redis;
+  readonly openStorage: (location: string) => Storage;
   readonly openQueue: (runId: string) => Promise<RunQueue>;
   /** Told after each chunk that is counted; where it was the last of its run, the summary is there by then. */
   readonly onCounted: () => void;
 };
 
 /** The dataset of a run, as found from its record. Throws RUN_REPLACED where it is another run's. */
-export async function openRunDataset(record: RunRecord): Promise<{ head: RunHead; storage: Storage }> {
+export async function openRunDataset(
+  record: RunRecord,
+  openStorage: WorkerContext["openStorage"],
+): Promise<{ head: RunHead; storage: Storage }> {
   const storage = openStorage(record.out);
   return { head: await readOwnHead(storage, record), storage: openRunStorage(storage, record) };
 }

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
+import type { Storage } from "../dataset/storage/storage.js";
 import type { DevicesRequest } from "../shared/engine-names.js";
 import { redactUri } from "../shared/http-uri.js";
 import type { Log } from "../shared/log.js";
@@ -34,6 +35,8 @@ export interface WorkerSettings {
   readonly onlyRun: string | null;
   readonly allowRoots: readonly string[];
   readonly web: WebAccess;
+  /** Opens a run's dataset where its record says that it is. */
+  readonly openStorage: (location: string) => Storage;
   readonly outages: Outages;
   readonly log: Log;
   /** Told after each chunk that is counted; where it was the last of its run, the summary is there by then. */
@@ -80,6 +83,7 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
     log,
     context: {
       redis,
+      openStorage: settings.openStorage,
       fetcher,
       compute,
       window: createPredictionWindow(),

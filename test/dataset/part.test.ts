@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
+import { joinBlocks } from "../../src/dataset/embedding-block.js";
 import { type PartFormat, partPath } from "../../src/dataset/layout.js";
 import {
   commitPart,
@@ -136,7 +137,9 @@ for (const format of formats) {
         const halves = (row: Row) => row.embedding && Float32Array.of(row.item_index, 1638 / 2 ** 14, 1365 / 2 ** 12);
         const expected = mixedRows().map((row) => ({ ...row, embedding: halves(row) }));
         assert.deepEqual(await readAll(directory), expected);
-        const { itemIndices, width, floats } = await readPartEmbeddings(storage, partPath(0, format));
+        const { itemIndices, width, floats } = joinBlocks(
+          await collect(readPartEmbeddings(storage, partPath(0, format))),
+        );
         const there = expected.filter((row) => row.embedding !== null);
         assert.deepEqual(
           itemIndices,

@@ -1,7 +1,10 @@
+import { itemIdOf, pinSegment, sealItems } from "../../src/dataset/items.js";
 import { commitPart } from "../../src/dataset/part.js";
 import type { Row } from "../../src/dataset/row.js";
 import { createRunHead, type RunIdentity } from "../../src/dataset/run-head.js";
 import { openStorage } from "../../src/dataset/storage/open-storage.js";
+import type { Storage } from "../../src/dataset/storage/storage.js";
+import { writeSummary } from "../../src/dataset/summary.js";
 import { failedRow, okRow, sampleDraft, sampleIdentity } from "../dataset/samples.js";
 
 /** Writes a dataset of two parts, committed in the wrong order; returns the run's id. */
@@ -15,13 +18,13 @@ export async function writeDataset(directory: string, format: "parquet" | "jsonl
   return head.runId;
 }
 
-/** Writes a dataset of these rows, in parts of four; their run is made here, and its id returned. */
+/** Writes a dataset of these rows into a directory or a storage, in parts of four; their run is made here, and its id returned. */
 export async function writeRows(
-  directory: string,
+  place: string | Storage,
   rows: readonly Row[],
   identity: Partial<RunIdentity> = {},
 ): Promise<string> {
-  const storage = openStorage(directory);
+  const storage = typeof place === "string" ? openStorage(place) : place;
   const { head } = await createRunHead(storage, { ...sampleIdentity, ...identity });
   const { chunkSize } = head.identity;
   for (let first = 0; first < rows.length; first += chunkSize) {
@@ -29,4 +32,34 @@ export async function writeRows(
     await commitPart(storage, { ...sampleDraft(own), head });
   }
   return head.runId;
+}
+
+/** Writes a complete run of `items` items, in chunks of four, of which every fifth failed; returns its id. */
+export async function writeComplete(
+  storage: Storage,
+  items: number,
+  given: Partial<RunIdentity> = {},
+): Promise<string> {
+  const { head } = await createRunHead(storage, { ...sampleIdentity, ...given });
+  const { runId, identity } = head;
+  const { chunkSize } = identity;
+  const ids = Array.from({ length: items }, (_, index) => ({ index, id: itemIdOf(`/p/${index}`), uri: `/p/${index}` }));
+  const common = { chunkSize, resumeToken: null, leftOut: {} };
+  const chunks = Math.ceil(items / chunkSize);
+  await pinSegment(storage, { ...common, segment: 0, firstChunk: 0, chunks, firstItem: 0, items: ids });
+  await sealItems(storage, { segments: 1, chunks, items, leftOut: {} });
+  const rows = ids.map(({ index, id, uri }) => {
+    const row =
+      index % 5 === 4 ? failedRow(index) : { ...okRow(index), embedding: Float32Array.of(index, -0, Number.NaN) };
+    return { ...row, run_id: runId, item_id: id, uri };
+  });
+  for (let first = 0; first < items; first += chunkSize)
+    await commitPart(storage, { ...sampleDraft(rows.slice(first, first + chunkSize), identity), head });
+  const failed = Math.floor(items / 5);
+  const { precision, model, modelSha256 } = identity;
+  const speed = { seconds: 1, imagesPerSecond: items, engines: ["onnx/cpu"], whyEngines: {}, boundBy: null };
+  const counts = { items, ok: items - failed, failed, failuresByCode: { DECODE_CORRUPT: failed }, duplicates: 0 };
+  const of = { runId, status: "completed", precision, model, modelSha256, out: storage.location } as const;
+  await writeSummary(storage, { ...of, ...counts, ...speed });
+  return runId;
 }

@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import type { Row } from "../../src/dataset/row.js";
+import { openStorage } from "../../src/dataset/storage/open-storage.js";
 import { findNearest } from "../../src/results/nearest.js";
 import { openResults } from "../../src/results/open.js";
 import { queryOf, searchLabel, searchNearest } from "../../src/results/search.js";
 import { failedRow, inDirectory, okRow } from "../dataset/samples.js";
+import { startCli } from "../support/cli.js";
+import { testStoreSettings } from "../support/s3/settings.js";
+import { startTestStore, type TestStore, testCredentialEnv } from "../support/s3/store.js";
 import { writeDataset, writeRows } from "./samples.js";
 
 /** Unit vectors round a circle, so that the nearest rows are the neighbours in number; every seventh row failed. */
@@ -53,12 +57,16 @@ describe("results/search", () => {
       const results = await openResults(directory);
       const query = await queryOf(results, { index: 50 });
       const threaded = await searchNearest(results, query, 20);
-      const alone = await findNearest(results.storage, results.parts, {
-        embedding: query.embedding,
-        top: 20,
-        except: 50,
-      });
-      assert.equal(results.parts.length, 50);
+      const alone = await findNearest(
+        results.storage,
+        results.files.map(({ path }) => path),
+        {
+          embedding: query.embedding,
+          top: 20,
+          except: 50,
+        },
+      );
+      assert.equal(results.files.length, 50);
       assert.deepEqual(
         threaded.map(({ item_index, cosine }) => ({ itemIndex: item_index, cosine })),
         alone,
@@ -103,4 +111,52 @@ describe("results/search", () => {
         message: /--embedding none/,
       });
     }));
+});
+
+describe("results/search in an object store", function () {
+  this.timeout(60_000);
+  let store: TestStore;
+  beforeEach(async () => {
+    store = await startTestStore();
+    await store.put("data", {});
+  });
+  afterEach(() => store.close());
+
+  it("finds the same in threads, which reach the store by themselves", async () => {
+    const out = "s3://data/out";
+    const settings = testStoreSettings(store);
+    const rows = Array.from({ length: 140 }, (_, i) => circleRow(i, 140));
+    await writeRows(openStorage(out, settings), rows);
+    const results = await openResults(out, { store: settings });
+    assert.equal(results.files.length, 35);
+    const hits = await searchNearest(results, await queryOf(results, { index: 50 }), 4);
+    assert.deepEqual(hits.map(({ item_index }) => item_index).sort(), [47, 49, 51, 52]);
+    const stop = new AbortController();
+    const stoppable = await openResults(out, { store: settings, signal: stop.signal });
+    const query = await queryOf(stoppable, { index: 50 });
+    stop.abort(new Error("enough"));
+    await assert.rejects(searchNearest(stoppable, query, 4), /enough/);
+  });
+
+  it("ends at the first Ctrl-C, whatever it is waiting for", async () => {
+    const out = "s3://data/out";
+    await writeRows(openStorage(out, testStoreSettings(store)), [okRow(0), okRow(1)]);
+    const env = { ...testCredentialEnv, AWS_ENDPOINT_URL: store.url };
+    for (const command of ["search", "stats"]) {
+      // Never answered.
+      const asked = new Promise<void>((resolve) => {
+        store.answer = ({ path }) => {
+          if (path.includes("part-")) resolve();
+          return path.includes("part-");
+        };
+      });
+      const flags = command === "search" ? ["--index", "0"] : [];
+      const running = startCli(["results", command, out, ...flags], { env });
+      await asked;
+      running.process.kill("SIGINT");
+      const { code, stderr } = await running.result;
+      assert.equal(code, 130, stderr);
+      assert.match(stderr, /\[RUN_INTERRUPTED\]/);
+    }
+  });
 });

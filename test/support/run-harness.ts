@@ -127,6 +127,7 @@ export function testWorkerContext(redis: Redis, options: ConsumerOptions = {}): 
   const workerId = `w${Math.random().toString(16).slice(2)}`;
   return {
     redis,
+    openStorage: (location) => openStorage(location),
     fetcher: options.fetcher ?? itself,
     compute,
     window: createPredictionWindow(),

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { readSegment } from "../../src/dataset/items.js";
 import { readPartCounts, readPartRows } from "../../src/dataset/part.js";
 import type { Row } from "../../src/dataset/row.js";
+import { openStorage } from "../../src/dataset/storage/open-storage.js";
 import { chunkJobId, queueName, runPrefix } from "../../src/shared/job.js";
 import { commitChunk, countedChunks, readRun, requireRun } from "../../src/shared/run-record.js";
 import { succeeded } from "../../src/worker/outcome.js";
@@ -119,8 +120,8 @@ describe("worker/served-run", () => {
   it("opens no dataset but the record's own", async () => {
     const run = await submitRun(server.redis, tempDir());
     const record = await requireRun(server.redis, run.head);
-    assert.equal((await openRunDataset(record)).head.runId, run.head.runId);
-    await assert.rejects(openRunDataset({ ...record, epoch: "another" }), { code: "RUN_REPLACED" });
-    await assert.rejects(openRunDataset({ ...record, runId: "another" }), { code: "RUN_REPLACED" });
+    assert.equal((await openRunDataset(record, openStorage)).head.runId, run.head.runId);
+    await assert.rejects(openRunDataset({ ...record, epoch: "another" }, openStorage), { code: "RUN_REPLACED" });
+    await assert.rejects(openRunDataset({ ...record, runId: "another" }, openStorage), { code: "RUN_REPLACED" });
   });
 });

@@ -20,6 +20,7 @@ export function openLocalStorage(location: string): Storage {
     size: (path) => absentAsNull(sizeOf(at(path)), at(path)),
     readRange: (path, start, end) => failingAs(readFailure, at(path), () => readRange(at(path), start, end)),
     prepare: () => failingAs(writeFailure, location, () => makeFolder(location)),
+    remove: (path) => failingAs(writeFailure, at(path), async () => void (await removeIfThere(at(path)))),
     createOnce: (path, bytes) => failingAs(writeFailure, at(path), () => createOnce(location, path, bytes)),
     list: (prefix) => failingAs(readFailure, at(prefix), () => listFolder(location, prefix)),
     sweep: () => failingAs(writeFailure, location, () => sweepFolder(location)),

@@ -29,15 +29,16 @@ export const npyExporter: Exporter = {
 /** The header comes first and holds the count, which the ids have told. */
 async function writeMatrix({ results, signal }: ExportContext, { write }: Output, rows: number): Promise<void> {
   let [written, matrixWidth] = [0, 0];
-  for (const path of results.parts) {
-    signal.throwIfAborted();
-    const { itemIndices, width, floats } = await readPartEmbeddings(results.storage, path);
-    if (itemIndices.length === 0) continue;
-    if (written === 0) await write(npyHeader(rows, width));
-    else if (width !== matrixWidth) throw corrupt(results.storage, path, `it holds embeddings of ${width} floats`);
-    await write(littleEndian(floats));
-    written += itemIndices.length;
-    matrixWidth = width;
+  for (const { path } of results.files) {
+    for await (const { itemIndices, width, floats } of readPartEmbeddings(results.storage, path)) {
+      signal.throwIfAborted();
+      if (itemIndices.length === 0) continue;
+      if (written === 0) await write(npyHeader(rows, width));
+      else if (width !== matrixWidth) throw corrupt(results.storage, path, `it holds embeddings of ${width} floats`);
+      await write(littleEndian(floats));
+      written += itemIndices.length;
+      matrixWidth = width;
+    }
   }
   if (written !== rows) {
     throw corrupt(results.storage, partsPrefix, `they hold ${written} embeddings for ${rows} rows that are ok`);

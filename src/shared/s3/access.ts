@@ -6,19 +6,25 @@
 import { LabelmillError } from "../errors.js";
 import { parseUrl, redactUri } from "../http-uri.js";
 import { type CredentialSettings, createCredentialSource } from "./credentials.js";
-import { emptySha256, encodeName, encodePath, encodeQuery, signRequest } from "./sign.js";
+import { bodySha256Of, encodeName, encodePath, encodeQuery, signRequest } from "./sign.js";
+
+export type S3Method = "GET" | "HEAD" | "PUT" | "DELETE";
 
 export interface S3Request {
-  readonly method: "GET";
+  readonly method: S3Method;
   readonly bucket: string;
   /** Empty for the bucket itself. */
   readonly key: string;
   readonly query?: Readonly<Record<string, string>>;
+  /** Signed as well; names in lower case. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Its digest is signed, so that a store takes exactly these bytes. */
+  readonly body?: Uint8Array;
 }
 
 /** What is sent, at one time: a signature is good for 15 minutes. */
 export interface PreparedRequest {
-  readonly method: "GET";
+  readonly method: S3Method;
   readonly origin: string;
   readonly hostname: string;
   /** Encoded, with the query; to be sent as it is. */
@@ -64,15 +70,15 @@ export function createS3Access({ endpoint, region, credentials: settings }: S3Ac
   return {
     endpoint: withoutSlash(baseOf(region ?? defaultRegion).href),
     whyUnsigned: `the request was not signed, as no credentials were found (${credentials.places})`,
-    async prepare({ method, bucket, key, query = {} }) {
+    async prepare({ method, bucket, key, query = {}, headers: given = {}, body }) {
       const signer = await credentials.get();
       const regionName = regions.get(bucket) ?? region ?? defaultRegion;
       const base = baseOf(regionName);
       const isInHost = isAws && labelForm.test(bucket);
       const host = isInHost ? `${bucket}.${base.host}` : base.host;
       const path = `${withoutSlash(base.pathname)}/${isInHost ? "" : `${encodeName(bucket)}/`}${encodePath(key)}`;
-      const signable = { method, host, path, query, headers: {}, bodySha256: emptySha256 };
-      const headers = signer === null ? {} : signRequest(signable, signer, { region: regionName, at: new Date() });
+      const signable = { method, host, path, query, headers: given, bodySha256: bodySha256Of(body) };
+      const headers = signer === null ? given : signRequest(signable, signer, { region: regionName, at: new Date() });
       const search = encodeQuery(query);
       return {
         method,

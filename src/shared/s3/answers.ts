@@ -16,6 +16,8 @@ export const perhapsOfCredentials: ReadonlySet<string> = new Set([
 /** One page of a listing, in the store's order. */
 export interface ListPage {
   readonly keys: readonly string[];
+  /** What stands for all keys that go on behind it, where the listing was asked for with a delimiter. */
+  readonly prefixes: readonly string[];
   /** Token of the next page; null on the last. */
   readonly next: string | null;
 }
@@ -36,18 +38,22 @@ export function parseListPage(body: string): ListPage {
   if (!/<ListBucketResult[\s>]/.test(body)) throw new Error("its listing is not one of S3");
   if (!body.trimEnd().endsWith("</ListBucketResult>")) throw new Error("its listing is cut off");
   const isEncoded = textOf(body, "EncodingType") === "url";
-  const keys = [...body.matchAll(/<Contents>(.*?)<\/Contents>/gs)].map(([, entry = ""]) => {
-    const key = textOf(entry, "Key");
-    if (key === null) throw new Error("an entry of its listing has no key");
-    return isEncoded ? decodeURIComponent(key.replaceAll("+", " ")) : key;
-  });
-  // It counts common prefixes too, which are not asked for. What has too many has lost none on its way.
+  const namesIn = (entries: RegExp, element: string) =>
+    [...body.matchAll(entries)].map(([, entry = ""]) => {
+      const name = textOf(entry, element);
+      if (name === null) throw new Error("an entry of its listing has no key");
+      return isEncoded ? decodeURIComponent(name.replaceAll("+", " ")) : name;
+    });
+  const keys = namesIn(/<Contents>(.*?)<\/Contents>/gs, "Key");
+  const prefixes = namesIn(/<CommonPrefixes>(.*?)<\/CommonPrefixes>/gs, "Prefix");
+  // What has too many has lost none on its way.
   const counted = Number(textOf(body, "KeyCount") ?? 0);
-  if (counted > keys.length) throw new Error(`its listing says that it has ${counted} keys, and has ${keys.length}`);
+  const found = keys.length + prefixes.length;
+  if (counted > found) throw new Error(`its listing says that it has ${counted} keys, and has ${found}`);
   const isTruncated = textOf(body, "IsTruncated") === "true";
   const next = textOf(body, "NextContinuationToken");
   if (isTruncated && next === null) throw new Error("its listing goes on, and it does not say where");
-  return { keys, next: isTruncated ? next : null };
+  return { keys, prefixes, next: isTruncated ? next : null };
 }
 
 function textOf(xml: string, element: string): string | null {

@@ -1,43 +1,63 @@
 /**
  * Sends requests to an S3 store for the tool itself: whole answers, tried again where that may help. A source lists with it;
- * a dataset that lies in a store will read and write with it. Not for items: the worker's fetcher has its own transport, which
+ * a dataset that lies in a store is read and written with it. Not for items: the worker's fetcher has its own transport, which
  * guards addresses and shares out a process's limits.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Dispatcher } from "undici";
 import { messageOf, systemCode } from "../errors.js";
 import { type ProxySettings, proxyAgentOptions } from "../proxy-settings.js";
-import type { PreparedRequest, S3Access, S3Request } from "./access.js";
+import type { PreparedRequest, S3Access, S3AccessSettings, S3Request } from "./access.js";
 import { errorCodeOf, ofCredentials, perhapsOfCredentials, regionOf } from "./answers.js";
 
 /** The store refused, or could not be asked. The message is a clause that holds no secret. */
-class S3Failure extends Error {
+export class S3Failure extends Error {
   /** Of the last answer; null where there was none. */
   readonly status: number | null;
+  /** The store's own, as `NoSuchKey`; null where it gave none. */
+  readonly code: string | null;
 
-  constructor(message: string, status: number | null, options?: ErrorOptions) {
+  constructor(message: string, { status, code }: Pick<S3Failure, "status" | "code">, options?: ErrorOptions) {
     super(message, options);
     this.status = status;
+    this.code = code;
   }
+}
+
+/** How a process reaches its object stores, as data, which a thread can be given as well. Holds credentials. */
+export interface StoreSettings {
+  readonly access: S3AccessSettings;
+  readonly proxy: ProxySettings | null;
 }
 
 export interface S3ClientSettings {
   readonly access: S3Access;
   readonly proxy: ProxySettings | null;
   readonly signal: AbortSignal;
+  /** Of one request. @default 8; 3 of a store that has never answered */
+  readonly mostTries?: number;
+  /** Of the body of one answer. @default 16 MiB */
+  readonly mostBytes?: number;
+}
+
+/** An answer that says that it was done. */
+export interface S3Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: Buffer;
 }
 
 export interface S3Client {
   /**
-   * The parsed body of a successful answer; where `parse` throws, the answer was damaged on the way, and is asked for again.
+   * What `parse` makes of a successful answer; where `parse` throws, the answer was damaged on the way, and is asked for again.
    * Throws S3Failure, what `S3Access.prepare` throws, and the signal's reason.
    */
-  send<T>(request: S3Request, parse: (body: string) => T): Promise<T>;
+  send<T>(request: S3Request, parse: (answer: S3Answer) => T): Promise<T>;
   close(): Promise<void>;
 }
 
 /** A listing of 100 M objects is 100,000 requests: with one in ten failing, one in 10^8 fails so often. */
-const mostTries = 8;
+const usualTries = 8;
 /** Of a store that has never answered: it is likely that it is not there. */
 const firstTries = 3;
 const firstPauseMs = 250;
@@ -45,24 +65,35 @@ const longestPauseMs = 20_000;
 const connectTimeoutMs = 10_000;
 const headersTimeoutMs = 30_000;
 const idleTimeoutMs = 15_000;
-/** Of an answer: a thousand keys of the longest kind, encoded, are 4 MB. */
-const mostBytes = 16 * 2 ** 20;
+/** Bytes a millisecond that a body is sent with at the least. */
+const slowestSending = 100;
+/** Of a listing: a thousand keys of the longest kind, encoded, are 4 MB. */
+const usualBytes = 16 * 2 ** 20;
 const busyAt: ReadonlySet<number> = new Set([408, 425, 429]);
+/** Refusals that the same request may not meet again: two writers at once, a body that was cut off or damaged on its way. */
+const passingCodes: ReadonlySet<string> = new Set([
+  ...["ConditionalRequestConflict", "OperationAborted", "RequestTimeout", "XAmzContentSHA256Mismatch", "BadDigest"],
+]);
 
 /** Close it. */
-export async function openS3Client({ access, proxy, signal }: S3ClientSettings): Promise<S3Client> {
+export async function openS3Client(settings: S3ClientSettings): Promise<S3Client> {
+  const { access, proxy, signal, mostTries = usualTries } = settings;
   const dispatcher = await openDispatcher(proxy);
   let hasAnswered = false;
   return {
     async send(request, parse) {
       let mayRenew = true;
       for (let tries = 1; ; tries += 1) {
-        const answer = await ask(request, { access, dispatcher, signal, hasAnswered });
+        const answer = await ask(request, { ...settings, dispatcher, hasAnswered });
         hasAnswered ||= answer.error === null;
         const result = resultOf(answer, parse);
         if (result.kind === "done") return result.value;
         if (result.kind === "busy") {
-          await pause(result.failure, tries, { access, signal, mostTries: hasAnswered ? mostTries : firstTries });
+          await pause(result.failure, tries, {
+            access,
+            signal,
+            mostTries: hasAnswered ? mostTries : Math.min(firstTries, mostTries),
+          });
           continue;
         }
         const learned = learnFrom(result, { bucket: request.bucket, region: answer.region, mayRenew }, access);
@@ -80,7 +111,7 @@ interface Patience extends Pick<S3ClientSettings, "access" | "signal"> {
 
 /** Waits for the next try; throws what `failure` says where there is none. */
 async function pause(failure: S3Failure, tries: number, { access, signal, mostTries: most }: Patience): Promise<void> {
-  if (tries >= most) throw new S3Failure(`${failure.message} from ${access.endpoint}, ${tries} times`, failure.status);
+  if (tries >= most) throw new S3Failure(`${failure.message} from ${access.endpoint}, ${tries} times`, failure);
   const pauseMs = firstPauseMs * 2 ** (tries - 1) * (1 + Math.random());
   await sleep(Math.min(longestPauseMs, pauseMs), undefined, { signal }).catch(() => signal.throwIfAborted());
 }
@@ -94,24 +125,22 @@ async function openDispatcher(proxy: ProxySettings | null): Promise<Dispatcher> 
 }
 
 /** An answer, or the error in its place. */
-interface Answer {
+interface Answer extends S3Answer {
   readonly region: string;
   readonly isSigned: boolean;
-  readonly status: number;
-  readonly foundRegion: string | null;
-  readonly body: string;
   readonly error: unknown;
 }
 
-interface Asking {
-  readonly access: S3Access;
+interface Asking extends S3ClientSettings {
   readonly dispatcher: Dispatcher;
-  readonly signal: AbortSignal;
   readonly hasAnswered: boolean;
 }
 
-async function ask(request: S3Request, { access, dispatcher, signal, hasAnswered }: Asking): Promise<Answer> {
-  const nothing = { region: "", isSigned: false, status: 0, foundRegion: null, body: "" };
+async function ask(
+  request: S3Request,
+  { access, dispatcher, signal, mostBytes = usualBytes, hasAnswered }: Asking,
+): Promise<Answer> {
+  const nothing = { region: "", isSigned: false, status: 0, headers: {}, body: Buffer.alloc(0) };
   let prepared: PreparedRequest;
   try {
     prepared = await access.prepare(request);
@@ -121,20 +150,21 @@ async function ask(request: S3Request, { access, dispatcher, signal, hasAnswered
     throw error;
   }
   const { method, origin, path, headers, region, isSigned } = prepared;
+  const { body = null } = request;
   const none = { ...nothing, region, isSigned };
-  const timeouts = { headersTimeout: headersTimeoutMs, bodyTimeout: idleTimeoutMs };
+  const sendingMs = (body?.length ?? 0) / slowestSending;
+  const timeouts = { headersTimeout: headersTimeoutMs + sendingMs, bodyTimeout: idleTimeoutMs };
   try {
-    const answer = await dispatcher.request({ origin, path, method, headers, signal, ...timeouts });
-    const body = await textOf(answer.body);
-    const foundRegion = regionOf(answer.headers["x-amz-bucket-region"]);
-    return { ...none, status: answer.statusCode, foundRegion, body, error: null };
+    const answer = await dispatcher.request({ origin, path, method, headers, body, signal, ...timeouts });
+    const received = await bytesOf(answer.body, mostBytes);
+    return { ...none, status: answer.statusCode, headers: answer.headers, body: received, error: null };
   } catch (error) {
     signal.throwIfAborted();
     return { ...none, error };
   }
 }
 
-async function textOf(body: AsyncIterable<Buffer>): Promise<string> {
+async function bytesOf(body: AsyncIterable<Buffer>, mostBytes: number): Promise<Buffer> {
   const blocks: Buffer[] = [];
   let bytes = 0;
   for await (const block of body) {
@@ -142,8 +172,12 @@ async function textOf(body: AsyncIterable<Buffer>): Promise<string> {
     if (bytes > mostBytes) throw new Error(`its answer is longer than ${mostBytes} bytes`);
     blocks.push(block);
   }
-  return Buffer.concat(blocks).toString("utf8");
+  return Buffer.concat(blocks);
 }
+
+const noAnswer = { status: null, code: null };
+/** Will never be otherwise. */
+const notImplemented = 501;
 
 type Result<T> =
   | { readonly kind: "done"; readonly value: T }
@@ -158,18 +192,20 @@ interface Refused {
   readonly isOfCredentials: boolean;
 }
 
-function resultOf<T>({ status, body, error, foundRegion }: Answer, parse: (body: string) => T): Result<T> {
+function resultOf<T>(answer: Answer, parse: (answer: S3Answer) => T): Result<T> {
+  const { status, headers, body, error } = answer;
   if (error !== null) {
     const [first] = error instanceof AggregateError ? error.errors : [];
     const reason = messageOf(first ?? error) || systemCode(error) || "no reason given";
-    return { kind: "busy", failure: new S3Failure(reason, null, { cause: error }) };
+    return { kind: "busy", failure: new S3Failure(reason, noAnswer, { cause: error }) };
   }
-  if (status === 200) return parsed(body, parse);
-  const code = errorCodeOf(body);
-  const failure = new S3Failure(`status ${status}${code === null ? "" : ` ${code}`}`, status);
-  if (status >= 500 || busyAt.has(status)) return { kind: "busy", failure };
+  if (status >= 200 && status < 300) return parsed(answer, parse);
+  const code = errorCodeOf(body.toString("utf8"));
+  const failure = new S3Failure(`status ${status}${code === null ? "" : ` ${code}`}`, { status, code });
+  const isBusy = (status >= 500 && status !== notImplemented) || busyAt.has(status) || passingCodes.has(code ?? "");
+  if (isBusy) return { kind: "busy", failure };
   const isOfCredentials = code !== null && (ofCredentials.has(code) || perhapsOfCredentials.has(code));
-  return { kind: "refused", failure, region: foundRegion, isOfCredentials };
+  return { kind: "refused", failure, region: regionOf(headers["x-amz-bucket-region"]), isOfCredentials };
 }
 
 /** What to ask with anew, where that may help; null where it may not. */
@@ -185,17 +221,18 @@ function learnFrom(
   return "credentials";
 }
 
-function parsed<T>(body: string, parse: (body: string) => T): Result<T> {
+function parsed<T>(answer: S3Answer, parse: (answer: S3Answer) => T): Result<T> {
   try {
-    return { kind: "done", value: parse(body) };
+    return { kind: "done", value: parse(answer) };
   } catch (error) {
-    return { kind: "busy", failure: new S3Failure(messageOf(error), 200, { cause: error }) };
+    const seen = { status: answer.status, code: null };
+    return { kind: "busy", failure: new S3Failure(messageOf(error), seen, { cause: error }) };
   }
 }
 
 /** A refusal, with what the user may not know: that nothing was signed. */
-function described({ message, status }: S3Failure, { isSigned }: Answer, access: S3Access): S3Failure {
+function described({ message, status, code }: S3Failure, { isSigned }: Answer, access: S3Access): S3Failure {
   const isDenied = status === 401 || status === 403;
   const unsigned = isDenied && !isSigned ? `; ${access.whyUnsigned}` : "";
-  return new S3Failure(`${message} from ${access.endpoint}${unsigned}`, status);
+  return new S3Failure(`${message} from ${access.endpoint}${unsigned}`, { status, code });
 }

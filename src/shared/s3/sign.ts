@@ -26,8 +26,10 @@ export interface SignableRequest {
   readonly bodySha256: string;
 }
 
-/** Digest of no body. */
-export const emptySha256 = sha256("");
+/** As it stands in a request; of none, that of no bytes. */
+export function bodySha256Of(body: Uint8Array | undefined): string {
+  return sha256(body ?? "");
+}
 
 /** `text` as it stands in paths (where slashes stay) and queries: all but unreserved characters of RFC 3986 in %XX of UTF-8. */
 export function encodeName(text: string): string {
@@ -73,8 +75,8 @@ export function signRequest(
   return { ...sent, authorization };
 }
 
-function sha256(text: string): string {
-  return createHash("sha256").update(text, "utf8").digest("hex");
+function sha256(data: string | Uint8Array): string {
+  return createHash("sha256").update(data).digest("hex");
 }
 
 function hmac(key: string | Buffer, text: string): Buffer {

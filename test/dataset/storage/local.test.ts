@@ -123,6 +123,6 @@ describe("dataset/storage/open-storage", () => {
   it("takes paths and file: uris, and refuses other schemes", () => {
     assert.equal(openStorage("/a/b/../c").location, "/a/c");
     assert.equal(openStorage("file:///a%20b").location, "/a b");
-    assert.throws(() => openStorage("s3://bucket/prefix"), { code: "OPTION_INVALID" });
+    assert.throws(() => openStorage("gs://bucket/prefix"), { code: "OPTION_INVALID" });
   });
 });

@@ -8,16 +8,16 @@ const last = "<IsTruncated>false</IsTruncated>";
 describe("shared/s3/answers", () => {
   it("reads keys in both of their forms", () => {
     const plain = page(`${last}${entry("a &amp; b&#x1F431;&#13;.jpg")}\n${entry(" spaces ")}`);
-    assert.deepEqual(parseListPage(plain), { keys: ["a & b🐱\r.jpg", " spaces "], next: null });
+    assert.deepEqual(parseListPage(plain), { keys: ["a & b🐱\r.jpg", " spaces "], prefixes: [], next: null });
     const encoded = page(`<EncodingType>url</EncodingType>${last}${entry("a+b%2Bc%0A%E6%97%A5/%25.jpg")}`);
-    assert.deepEqual(parseListPage(encoded), { keys: ["a b+c\n日/%.jpg"], next: null });
-    assert.deepEqual(parseListPage(page(last)), { keys: [], next: null });
+    assert.deepEqual(parseListPage(encoded), { keys: ["a b+c\n日/%.jpg"], prefixes: [], next: null });
+    assert.deepEqual(parseListPage(page(last)), { keys: [], prefixes: [], next: null });
   });
 
   it("reads where the listing goes on", () => {
     const more = "<IsTruncated>true</IsTruncated><NextContinuationToken>1/a+b&amp;==</NextContinuationToken>";
-    assert.deepEqual(parseListPage(page(`${more}${entry("a")}`)), { keys: ["a"], next: "1/a+b&==" });
-    assert.deepEqual(parseListPage(page(more)), { keys: [], next: "1/a+b&==" });
+    assert.deepEqual(parseListPage(page(`${more}${entry("a")}`)), { keys: ["a"], prefixes: [], next: "1/a+b&==" });
+    assert.deepEqual(parseListPage(page(more)), { keys: [], prefixes: [], next: "1/a+b&==" });
   });
 
   it("refuses what is no page, or not all of one", () => {

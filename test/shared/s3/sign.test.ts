@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { emptySha256, encodePath, type SignableRequest, signRequest } from "../../../src/shared/s3/sign.js";
+import { bodySha256Of, encodePath, type SignableRequest, signRequest } from "../../../src/shared/s3/sign.js";
 
 /** Of AWS's own examples. */
 const keys = {
   accessKeyId: "AKIAIOSFODNN7EXAMPLE",
   secretAccessKey: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
 };
-const get = { method: "GET", query: {}, headers: {}, bodySha256: emptySha256 };
+const get = { method: "GET", query: {}, headers: {}, bodySha256: bodySha256Of(undefined) };
 const signatureOf = (headers: Record<string, string>) => headers.authorization?.split("Signature=")[1];
 
 describe("shared/s3/sign", () => {

@@ -1,17 +1,21 @@
 /**
  * An S3 store on loopback: fauxqs behind a proxy of our own that checks every signature against what really came over the
- * wire, which fauxqs does not, and can do what stores do when they are busy or broken. It says `AccessDenied` to who signs
+ * wire, which fauxqs does not, keeps the first of several conditional writes, which fauxqs does not either, and can do what
+ * stores do when they are busy or broken. It says `AccessDenied` to who signs
  * nothing, but for public buckets.
  */
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, request as requestOf, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startFauxqs } from "fauxqs";
+import { parseListPage } from "../../../src/shared/s3/answers.js";
 import { encodePath, type S3Credentials, signRequest } from "../../../src/shared/s3/sign.js";
 
 /** What the proxy does in place of an answer, or with it. */
-export type StoreFault = "500" | "503" | "reset" | "short" | "slow";
+/** `lost`: it is done, and the answer does not arrive. */
+export type StoreFault = "500" | "503" | "reset" | "short" | "slow" | "lost";
 export const storeFaults: readonly StoreFault[] = ["500", "503", "reset", "short", "slow"];
 
 /** The store's user: each part is found wherever it is written by mistake. */
@@ -31,10 +35,11 @@ export const testCredentialEnv = {
 
 /** A request as it came, decoded. */
 export interface StoreRequest {
+  readonly method: string;
   readonly path: string;
   readonly query: URLSearchParams;
   readonly isSigned: boolean;
-  /** Counts the requests for this path and query, from 1. */
+  /** Counts the requests of this method for this path and query, from 1. */
   readonly number: number;
 }
 
@@ -47,6 +52,10 @@ export interface TestStore {
   /** An answer that is given before the store is asked; none unless set. */
   answer: (request: StoreRequest, response: ServerResponse) => boolean;
   readonly publicBuckets: Set<string>;
+  /** Whether `If-None-Match` is heeded, as it is by default. */
+  isConditional: boolean;
+  /** The keys in a bucket and their contents. */
+  objects(bucket: string): Promise<Map<string, Buffer>>;
   put(bucket: string, objects: Readonly<Record<string, Buffer>>): Promise<void>;
   close(): Promise<void>;
 }
@@ -61,15 +70,37 @@ export async function startTestStore(): Promise<TestStore> {
   const sockets = new Set<Socket>();
   const server = createServer((request, response) => {
     const { pathname, searchParams: query } = new URL(`http://store${request.url}`);
-    const number = (visits.get(request.url ?? "") ?? 0) + 1;
-    visits.set(request.url ?? "", number);
+    const { method = "" } = request;
+    const number = (visits.get(`${method} ${request.url}`) ?? 0) + 1;
+    visits.set(`${method} ${request.url}`, number);
     const isSigned = request.headers.authorization !== undefined;
-    const visit: StoreRequest = { path: decodeURIComponent(pathname), query, isSigned, number };
+    const visit: StoreRequest = { method, path: decodeURIComponent(pathname), query, isSigned, number };
     requests.push(visit);
     const refusal = refusalOf(request, visit, store.publicBuckets);
     if (refusal !== null) fail(response, 403, refusal);
-    else if (!store.answer(visit, response)) void forward(request, response, inner.port, store.fault(visit));
+    else if (!store.answer(visit, response)) void serve(request, response, store.fault(visit));
   });
+  /** One write of a key at a time. */
+  const writes = new Map<string, Promise<void>>();
+  const serve = async (request: IncomingMessage, response: ServerResponse, fault: StoreFault | null) => {
+    const body = await bodyOf(request);
+    if (body === null) return;
+    const asked = { request, response, body, port: inner.port };
+    const digest = createHash("sha256").update(body).digest("hex");
+    const isWhole = request.headers.authorization === undefined || request.headers["x-amz-content-sha256"] === digest;
+    if (!isWhole) return fail(response, 400, "XAmzContentSHA256Mismatch");
+    if (request.method !== "PUT" || request.headers["if-none-match"] === undefined || !store.isConditional)
+      return forward(asked, fault);
+    const key = request.url ?? "";
+    const turn = (writes.get(key) ?? Promise.resolve()).then(async () => {
+      const { status } = await fetch(`http://127.0.0.1:${inner.port}${key}`, { method: "HEAD" });
+      if (status === 200 && fault === null) fail(response, 412, "PreconditionFailed");
+      else if (status === 200) await forward({ ...asked, refuse: true }, fault);
+      else await forward(asked, fault);
+    });
+    writes.set(key, turn);
+    await turn;
+  };
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);
     socket.on("error", () => {}).on("close", () => sockets.delete(socket));
@@ -82,6 +113,8 @@ export async function startTestStore(): Promise<TestStore> {
     fault: () => null,
     answer: () => false,
     publicBuckets: new Set(),
+    isConditional: true,
+    objects: (bucket) => contentOf(`http://127.0.0.1:${inner.port}/${bucket}`),
     async put(bucket, objects) {
       inner.createBucket(bucket);
       for (const [key, body] of Object.entries(objects)) {
@@ -130,20 +163,58 @@ function fail(response: ServerResponse, status: number, code: string): void {
   response.end(`<?xml version="1.0"?>\n<Error><Code>${code}</Code><Message>no</Message>${quoted}</Error>`);
 }
 
-async function forward(request: IncomingMessage, response: ServerResponse, port: number, fault: StoreFault | null) {
+/** Null where the client went away. */
+async function bodyOf(request: IncomingMessage): Promise<Buffer | null> {
+  const blocks: Buffer[] = [];
+  try {
+    for await (const block of request) blocks.push(block);
+  } catch {
+    return null;
+  }
+  return Buffer.concat(blocks);
+}
+
+interface Asked {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly body: Buffer;
+  readonly port: number;
+  /** A condition does not hold: the store is not asked. */
+  readonly refuse?: boolean;
+}
+
+/** Resolves when the store has answered, so that the next write of the key finds what this one left. */
+async function forward({ request, response, body, port, refuse = false }: Asked, fault: StoreFault | null) {
   if (fault === "500") return fail(response, 500, "InternalError");
   if (fault === "503") return fail(response, 503, "SlowDown");
   if (fault === "reset") return request.socket.resetAndDestroy();
   if (fault === "slow") await sleep(slowMs);
+  if (refuse) return fail(response, 412, "PreconditionFailed");
   const { authorization: _, ...headers } = request.headers;
-  const asked = requestOf({ port, host: "127.0.0.1", path: request.url, method: request.method, headers }, (answer) => {
-    response.writeHead(answer.statusCode ?? 500, answer.headers);
-    const half = Math.floor(Number(answer.headers["content-length"] ?? 0) / 2);
-    if (fault === "short" && half > 0) answer.once("data", (data: Buffer) => cut(response, data.subarray(0, half)));
-    else answer.pipe(response);
-  });
-  asked.on("error", () => response.destroy());
-  asked.end();
+  const asked = requestOf({ port, host: "127.0.0.1", path: request.url, method: request.method, headers });
+  asked.end(body);
+  const [answer] = (await once(asked, "response").catch(() => [null])) as [IncomingMessage | null];
+  if (answer === null) return void response.destroy();
+  if (fault === "lost") return request.socket.resetAndDestroy();
+  response.writeHead(answer.statusCode ?? 500, answer.headers);
+  const length = request.method === "GET" ? Number(answer.headers["content-length"] ?? 0) : 0;
+  const half = Math.floor(length / 2);
+  if (fault === "short" && half > 0) answer.once("data", (data: Buffer) => cut(response, data.subarray(0, half)));
+  else answer.pipe(response);
+}
+
+async function contentOf(bucket: string): Promise<Map<string, Buffer>> {
+  const content = new Map<string, Buffer>();
+  let token: string | null = "";
+  while (token !== null) {
+    const next: string = token === "" ? "" : `&continuation-token=${encodeURIComponent(token)}`;
+    const page = parseListPage(await (await fetch(`${bucket}?list-type=2&encoding-type=url${next}`)).text());
+    for (const key of page.keys) {
+      content.set(key, Buffer.from(await (await fetch(`${bucket}/${encodePath(key)}`)).arrayBuffer()));
+    }
+    token = page.next;
+  }
+  return content;
 }
 
 /** Fewer bytes than promised, then the end of the connection. */
