@@ -7,6 +7,8 @@
 import { controlErrors } from "./control-errors.js";
 import { type ErrorSpec, failed, item, usage } from "./error-spec.js";
 import { fetchErrors } from "./fetch-errors.js";
+import { healthErrors } from "./health-errors.js";
+import { redisErrors } from "./redis-errors.js";
 import { resultsErrors } from "./results-errors.js";
 
 export const errorTable = {
@@ -125,6 +127,8 @@ export const errorTable = {
     "A job in the queue is not one that the producer of this run wrote.",
   ),
   ...controlErrors,
+  ...healthErrors,
+  ...redisErrors,
   RUN_INTERRUPTED: {
     scope: "run",
     template: "Interrupted; repeat the same command to go on",

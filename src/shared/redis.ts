@@ -5,6 +5,7 @@
 import { Redis, type RedisOptions } from "ioredis";
 import { LabelmillError, messageOf } from "./errors.js";
 import type { Log } from "./log.js";
+import { redactUrl } from "./redact-url.js";
 
 export type { Redis } from "ioredis";
 
@@ -16,8 +17,9 @@ const silenceTimeoutMs = 30_000;
 const oldestVersion = [6, 2] as const;
 
 /**
- * Connects to `url` (redis://, rediss://, unix:// or a socket path) and checks that the server fits.
- * Throws REDIS_REFUSED, REDIS_VERSION or REDIS_POLICY; the connection is then closed.
+ * Connects to `url` (redis://, rediss://, unix:// or a socket path, both with ?username=&password=) and checks that the
+ * server fits.
+ * Throws REDIS_REFUSED, REDIS_VERSION, REDIS_MODE or REDIS_POLICY; the connection is then closed.
  */
 export async function openRedis(url: string): Promise<Redis> {
   const redis = await connect(url);
@@ -40,8 +42,7 @@ async function connect(url: string): Promise<Redis> {
     maxRetriesPerRequest: null,
     retryStrategy: (attempt: number) => (connected ? Math.min(attempt * 50, longestRetryMs) : null),
   } satisfies RedisOptions;
-  const path = url.startsWith("unix://") ? url.slice("unix://".length) : url.startsWith("/") ? url : null;
-  const redis = path === null ? new Redis(url, options) : new Redis({ ...options, path });
+  const redis = createClient(url, options);
   // Every command's own promise carries its error; without a listener ioredis would print the connection's as well.
   let lastError: unknown;
   redis.on("error", (error) => {
@@ -55,6 +56,24 @@ async function connect(url: string): Promise<Redis> {
     redis.disconnect();
     const reason = messageOf(lastError ?? error) || "connection refused";
     throw new LabelmillError("REDIS_REFUSED", { url: redactUrl(url), reason }, { cause: error });
+  }
+}
+
+/** Does not connect yet. Throws REDIS_REFUSED for a url that is none. */
+function createClient(url: string, options: Omit<RedisOptions, "replyMapping">): Redis {
+  const [, path, query] = /^(?:unix:\/\/)?(\/.*?)(?:\?((?:username|password|db)=.*))?$/s.exec(url) ?? [];
+  if (path !== undefined) {
+    const { db, ...user } = Object.fromEntries(new URLSearchParams(query));
+    return new Redis({ ...options, ...user, path, ...(db === undefined ? {} : { db: Number(db) }) });
+  }
+  try {
+    return new Redis(url, options);
+  } catch (error) {
+    const reason =
+      "it is no url; in a user name or password write %40 for @, %2F for /, %3A for :, %3F for ?, %23 for #";
+    // Without the cause, which has the url.
+    if (error instanceof TypeError) throw new LabelmillError("REDIS_REFUSED", { url: redactUrl(url), reason });
+    throw error;
   }
 }
 
@@ -96,11 +115,6 @@ export function closeRedis(redis: Redis): void {
   redis.disconnect();
 }
 
-/** The url without its password. */
-export function redactUrl(url: string): string {
-  return url.replace(/\/\/[^@/]*@/, "//***@");
-}
-
 async function checkServer(redis: Redis, url: string): Promise<void> {
   // INFO rather than CONFIG GET: hosted servers often forbid the latter.
   const info = parseInfo(await redis.info());
@@ -109,6 +123,8 @@ async function checkServer(redis: Redis, url: string): Promise<void> {
   if (major < oldestVersion[0] || (major === oldestVersion[0] && minor < oldestVersion[1])) {
     throw new LabelmillError("REDIS_VERSION", { url, version });
   }
+  const mode = info.get("redis_mode") ?? "standalone";
+  if (mode !== "standalone") throw new LabelmillError("REDIS_MODE", { url, mode });
   const policy = info.get("maxmemory_policy") ?? "unknown";
   if (policy !== "noeviction") throw new LabelmillError("REDIS_POLICY", { url, policy });
 }
