@@ -12,16 +12,17 @@ import type { Storage } from "../dataset/storage/storage.js";
 import { readSummary, type Summary } from "../dataset/summary.js";
 import { enqueueRun, requeueLostChunks } from "../producer/enqueue.js";
 import type { Submission } from "../producer/submission.js";
-import { isCode, LabelmillError } from "../shared/errors.js";
+import { isCode, LabelmillError, messageOf } from "../shared/errors.js";
 import { createOutages, type Outages } from "../shared/outages.js";
 import { type RunRecord, requireRun } from "../shared/run-record.js";
 import type { WebAccess } from "../worker/fetch/open-fetcher.js";
 import { finishRun } from "../worker/finish.js";
 import { describeModel } from "../worker/model/describe-model.js";
-import { startWorker, type Worker } from "../worker/start.js";
+import type { Worker } from "../worker/start.js";
 import { type CallContext, type CallOptions, interruption, resolveCall } from "./context.js";
 import { ensureModel } from "./ensure-model.js";
 import { findFinished } from "./finished.js";
+import { startToldWorker } from "./health.js";
 import { openCall, requireItemsOnce } from "./open-call.js";
 import { createPauseNotice, registerAsWished } from "./register.js";
 import { prepareRedis, type RunRedis } from "./run-redis.js";
@@ -156,7 +157,7 @@ async function runToTheEnd(active: ActiveRun): Promise<Summary> {
     stop.abort();
     await worker
       ?.close(context.options.drainTimeoutMs)
-      .catch((error: unknown) => context.log.debug("worker ended", { error }));
+      .catch((error: unknown) => context.log.debug("worker ended", { error: messageOf(error) }));
     // Where Redis is silent it would never settle; the connection is closed next, which ends it.
     await Promise.race([producer.catch(() => {}), sleep(settleWithinMs, undefined, { ref: false })]);
   }
@@ -166,7 +167,7 @@ function startOwnWorker({ context, submission, head, redis, outages, web }: Acti
   const { options, places, log } = context;
   const allowRoots = [...options.allowRoot.map((root) => resolve(places.cwd, root)), ...submission.source.roots];
   const own = { onlyRun: head.runId, allowRoots, web, outages, log };
-  return startWorker({ redis: redis.redis, options, host: places, ...own });
+  return startToldWorker({ redis: redis.redis, options, host: places, ...own });
 }
 
 /** Reports progress until the run is over, and queues lost chunks again. Throws RUN_CANCELLED. */

@@ -19,7 +19,10 @@ import type { ChunkTurn, ServedRun } from "./serving.js";
 import { createStages, type StageContext } from "./stages.js";
 
 /** What every run of a worker shares. */
-export type WorkerContext = Pick<StageContext, "fetcher" | "compute" | "window" | "limits" | "labels" | "addRows"> & {
+export type WorkerContext = Pick<
+  StageContext,
+  "fetcher" | "compute" | "window" | "limits" | "labels" | "meter" | "addRows"
+> & {
   readonly redis: Redis;
   readonly openQueue: (runId: string) => Promise<RunQueue>;
 };
@@ -45,10 +48,11 @@ export async function openServedRun(
     chunkItems: head.identity.chunkSize,
     async serve(ref, turn) {
       const [isCounted] = await turn.outlast(() => countedChunks(redis, head.runId, [ref.chunk]));
-      if (isCounted) return;
+      if (isCounted) return { isFound: true };
       const count = await countChunk(ref, stageContext, turn);
       await turn.outlast(() => commitChunk(redis, head, count));
       await turn.outlast(async () => finishRun(await requireRun(redis, head), { redis, head, storage }));
+      return { isFound: count.engine === null };
     },
     ...own,
     close: () => queue.close(),
@@ -64,6 +68,7 @@ async function countChunk(ref: ChunkRef, context: StageContext, turn: ChunkTurn)
   const stages = createStages(context, turn);
   try {
     const counts = await runChunk(ref, stages);
+    context.meter.committed(counts);
     return {
       chunk: ref.chunk,
       ...counts,

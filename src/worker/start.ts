@@ -6,7 +6,8 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { DevicesRequest } from "../shared/engine-names.js";
 import { redactUri } from "../shared/http-uri.js";
-import type { Log } from "../shared/log.js";
+import { type Log, withFields } from "../shared/log.js";
+import type { MetricSource } from "../shared/metrics.js";
 import type { ResolvedOptions } from "../shared/options.js";
 import type { Outages } from "../shared/outages.js";
 import type { Redis } from "../shared/redis.js";
@@ -18,10 +19,12 @@ import { type ComputeHost, computeSettings } from "./compute-settings.js";
 import { startConsumer } from "./consumer.js";
 import { requireGpus } from "./cuda-gpus.js";
 import { openFetcher, type WebAccess } from "./fetch/open-fetcher.js";
+import type { WorkerMeter } from "./health/meter.js";
+import { workerFigures } from "./health/worker-figures.js";
 import { describeModel } from "./model/describe-model.js";
 import { loadLabels, resolveModel } from "./model/known-models.js";
 import { createPredictionWindow } from "./prediction-window.js";
-import { createProcessLimits } from "./process-limits.js";
+import { createProcessLimits, type ProcessLimits } from "./process-limits.js";
 import { createRunFinder } from "./run-finder.js";
 import { openRunQueue } from "./run-queue.js";
 import { createRunReports } from "./run-reports.js";
@@ -35,6 +38,7 @@ export interface WorkerSettings {
   readonly allowRoots: readonly string[];
   readonly web: WebAccess;
   readonly outages: Outages;
+  readonly meter: WorkerMeter;
   readonly log: Log;
 }
 
@@ -50,6 +54,7 @@ export interface Worker {
   readonly whyBatchSize: string;
   /** Rows made in the chunks in hand, not committed yet. */
   rowsInHand(): number;
+  readonly figures: MetricSource;
   /** Finishes the chunks in hand within `drainTimeoutMs`, gives back the rest, and ends the compute child. */
   close(drainTimeoutMs: number): Promise<void>;
 }
@@ -58,7 +63,9 @@ const proxyMessage = "web servers are reached through a proxy; which addresses i
 
 /** Starts a worker; it works when this resolves. Throws MODEL_*, ENGINE_* and OPTION_INVALID. */
 export async function startWorker(settings: WorkerSettings): Promise<Worker> {
-  const { redis, options, host, onlyRun, outages, log } = settings;
+  const { redis, options, host, onlyRun, outages, meter } = settings;
+  const workerId = `${hostname()}-${randomBytes(4).toString("hex")}`;
+  const log = withFields(settings.log, { workerId });
   const { cacheDir } = host;
   const model = await describeModel(cacheDir, options.model, options.precision);
   const { allowRoots, web } = settings;
@@ -68,7 +75,6 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
   const labels = await loadLabels(cacheDir, await resolveModel(cacheDir, options.model));
   const { compute, children } = await startChildren(computeSettings(model, options, host), options.devices, log);
   const limits = createProcessLimits({ ...options, batchSize: compute.report.batchSize, children }, compute);
-  const workerId = `${hostname()}-${randomBytes(4).toString("hex")}`;
   let rowsInHand = 0;
   const findRuns = createRunFinder({
     onlyRun,
@@ -83,6 +89,7 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
       window: createPredictionWindow(),
       limits,
       labels,
+      meter,
       addRows: (delta) => {
         rowsInHand += delta;
       },
@@ -91,7 +98,7 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
   });
   const { chunksInFlight, lockMs } = options;
   const { isStarving } = limits;
-  const consumer = startConsumer({ findRuns, chunksInFlight, isStarving, lockMs, outages, log });
+  const consumer = startConsumer({ findRuns, chunksInFlight, isStarving, lockMs, workerId, outages, meter, log });
   const ended = consumer.ended.finally(() => compute.close()).finally(() => fetcher.close());
   // Awaited by the caller, perhaps later than it rejects.
   ended.catch(() => {});
@@ -103,10 +110,15 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
     batchSize,
     whyBatchSize,
     rowsInHand: () => rowsInHand,
+    figures: workerFigures({ meter, compute, model, slots: slotsOf(options, limits, children) }),
     async close(drainTimeoutMs) {
       await Promise.all([consumer.drain(drainTimeoutMs), ended]);
     },
   };
+}
+
+function slotsOf({ decodeConcurrency, chunksInFlight }: ResolvedOptions, limits: ProcessLimits, children: number) {
+  return { fetch: limits.fetchesAtOnce, decode: decodeConcurrency, inference: children, commit: chunksInFlight };
 }
 
 /** One child, or one a GPU where GPUs are named. */
