@@ -86,7 +86,7 @@ export function createStages(
         finishedAt: new Date().toISOString(),
       };
       const draft = { head, chunk: chunk.chunk, rows, making, embeddingWidth };
-      const { counts } = await outlast(() => commitPart(storage, draft).finally(context.meter.begin("commit")));
+      const { counts } = await outlast(() => timeCommit(context.meter, () => commitPart(storage, draft)));
       return counts;
     },
     close() {
@@ -94,6 +94,11 @@ export function createStages(
       context.addRows(-rowsInHand);
     },
   };
+}
+
+function timeCommit<T>(meter: WorkerMeter, commit: () => Promise<T>): Promise<T> {
+  const end = meter.begin("commit");
+  return commit().finally(end);
 }
 
 /** What one chunk holds of the process's bytes; closing lets go of all of it, also of what an abort left behind. */

@@ -54,6 +54,7 @@ export interface Worker {
   readonly whyBatchSize: string;
   /** Rows made in the chunks in hand, not committed yet. */
   rowsInHand(): number;
+  /** What it says of itself at a scrape. */
   readonly figures: MetricSource;
   /** Finishes the chunks in hand within `drainTimeoutMs`, gives back the rest, and ends the compute child. */
   close(drainTimeoutMs: number): Promise<void>;
