@@ -6,6 +6,7 @@ import { printable } from "../shared/printable.js";
 import { version } from "../shared/version.js";
 import { registerDoctor } from "./doctor.js";
 import { registerEnqueue } from "./enqueue.js";
+import { registerExporter } from "./exporter.js";
 import { registerModels } from "./models.js";
 import { registerResults } from "./results.js";
 import { registerRun } from "./run.js";
@@ -24,6 +25,7 @@ const commands = [
   registerRun,
   registerEnqueue,
   registerWork,
+  registerExporter,
   registerRuns,
   registerSchedule,
   registerModels,

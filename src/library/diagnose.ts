@@ -7,7 +7,7 @@ import { availableParallelism, totalmem } from "node:os";
 import { promisify } from "node:util";
 import { LabelmillError, messageOf } from "../shared/errors.js";
 import { findServer } from "../shared/private-redis.js";
-import { redactUrl } from "../shared/redis.js";
+import { redactUrl } from "../shared/redact-url.js";
 import { listServers, type RegisteredServer } from "../shared/server-registry.js";
 import { resolveModel } from "../worker/model/known-models.js";
 import { isModelCached, modelDirectory } from "../worker/model/store.js";

@@ -5,7 +5,8 @@
 import { join } from "node:path";
 import { editDistance } from "../shared/edit-distance.js";
 import { LabelmillError } from "../shared/errors.js";
-import { closeRedis, openRedis, type Redis, redactUrl } from "../shared/redis.js";
+import { redactUrl } from "../shared/redact-url.js";
+import { closeRedis, openRedis, type Redis } from "../shared/redis.js";
 import { listKnownRuns } from "../shared/run-index.js";
 import { type RunRecord, readRun } from "../shared/run-record.js";
 import { listRegistered, openServer, type RunWish, readWish } from "../shared/server-registry.js";

@@ -10,6 +10,7 @@ export type { CalibrationReport } from "../worker/calibrate.js";
 export type { Worker } from "../worker/start.js";
 export type { CallOptions } from "./context.js";
 export { type EnqueueOptions, type EnqueueResult, enqueue } from "./enqueue.js";
+export { type Exporter, exportMetrics } from "./exporter.js";
 export { openResults, type Results } from "./open-results.js";
 export { quantize } from "./quantize.js";
 export { type RunOptions, type RunProgress, type RunResult, type RunStart, run } from "./run.js";

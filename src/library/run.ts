@@ -21,10 +21,11 @@ import { type RunRecord, requireRun } from "../shared/run-record.js";
 import type { WebAccess } from "../worker/fetch/open-fetcher.js";
 import { finishRun } from "../worker/finish.js";
 import { describeModel } from "../worker/model/describe-model.js";
-import { startWorker, type Worker } from "../worker/start.js";
+import type { Worker } from "../worker/start.js";
 import { type CallContext, type CallOptions, interruption, resolveCall, unlessInterrupted } from "./context.js";
 import { ensureModel } from "./ensure-model.js";
 import { findFinished } from "./finished.js";
+import { startToldWorker } from "./health.js";
 import { openCall, requireItemsOnce } from "./open-call.js";
 import { createDatasetOpener } from "./open-dataset.js";
 import { createPauseNotice, registerAsWished } from "./register.js";
@@ -170,7 +171,7 @@ async function runToTheEnd(active: ActiveRun): Promise<Summary> {
     stop.abort();
     await worker
       ?.close(context.options.drainTimeoutMs)
-      .catch((error: unknown) => context.log.debug("worker ended", { error }));
+      .catch((error: unknown) => context.log.debug("worker ended", { error: messageOf(error) }));
     // Where Redis is silent it would never settle; the connection is closed next, which ends it.
     await Promise.race([producer.catch(() => {}), sleep(settleWithinMs, undefined, { ref: false })]);
   }
@@ -184,7 +185,7 @@ function startOwnWorker(
   const allowRoots = [...options.allowRoot.map((root) => resolve(places.cwd, root)), ...submission.source.roots];
   const openStorage = createDatasetOpener(context);
   const own = { onlyRun: head.runId, allowRoots, web, openStorage, outages, log, onCounted };
-  return startWorker({ redis: redis.redis, options, host: places, ...own });
+  return startToldWorker({ redis: redis.redis, options, host: places, ...own });
 }
 
 interface Watched {

@@ -1,8 +1,9 @@
 import { resolve } from "node:path";
 import { createOutages } from "../shared/outages.js";
-import { startWorker as startWorkerProcess, type Worker } from "../worker/start.js";
+import type { Worker } from "../worker/start.js";
 import { type CallOptions, resolveCall } from "./context.js";
 import { ensureModel } from "./ensure-model.js";
+import { startToldWorker } from "./health.js";
 import { createDatasetOpener } from "./open-dataset.js";
 import { requireRedis } from "./run-redis.js";
 import { readWebAccess } from "./web-access.js";
@@ -25,7 +26,7 @@ export async function startWorker(given: CallOptions = {}): Promise<Worker> {
     const openStorage = createDatasetOpener(context);
     const web = await readWebAccess(options, places);
     const settings = { redis, options, host: places, onlyRun: null, allowRoots, web, openStorage, outages, log };
-    const worker = await startWorkerProcess(settings);
+    const worker = await startToldWorker(settings);
     const ended = worker.ended.finally(() => {
       context.release();
       return close({ discard: false });

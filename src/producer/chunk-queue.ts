@@ -1,5 +1,5 @@
 /** The producer's end of a run's queue. */
-import { Queue } from "bullmq";
+import { Queue, QueueKeys } from "bullmq";
 import { type ChunkRef, chunkJobId, jobVersion, queueName, runPrefix } from "../shared/job.js";
 import type { Redis } from "../shared/redis.js";
 import { allRunKeys } from "../shared/run-keys.js";
@@ -35,6 +35,31 @@ export function countQueued(redis: Redis, runId: string): Promise<{ waiting: num
   return withQueue(redis, runId, async (queue) => {
     const { active = 0, ...others } = await queue.getJobCounts("wait", "active", "delayed", "prioritized");
     return { waiting: Object.values(others).reduce((sum, n) => sum + n, 0), inHand: active };
+  });
+}
+
+/**
+ * As `countQueued`, of many runs by one question: opening their queues takes 0.3 ms of this process each, which is too much
+ * where somebody asks every few seconds.
+ */
+export async function countAllQueued(
+  redis: Redis,
+  runIds: readonly string[],
+): Promise<readonly { readonly waiting: number; readonly inHand: number }[]> {
+  const pipeline = redis.pipeline();
+  for (const runId of runIds) {
+    const key = (type: string) => new QueueKeys(runPrefix(runId)).toKey(queueName, type);
+    for (const list of ["active", "wait", "paused"]) pipeline.llen(key(list));
+    for (const set of ["delayed", "prioritized"]) pipeline.zcard(key(set));
+  }
+  const replies = (await pipeline.exec()) ?? [];
+  const counts = replies.map(([error, n]) => {
+    if (error) throw error;
+    return Number(n);
+  });
+  return runIds.map((_, i) => {
+    const [inHand = 0, ...waiting] = counts.slice(5 * i, 5 * i + 5);
+    return { inHand, waiting: waiting.reduce((sum, n) => sum + n, 0) };
   });
 }
 

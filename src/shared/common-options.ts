@@ -7,6 +7,7 @@ const everywhere: readonly CommandName[] = [
   "run",
   "enqueue",
   "work",
+  "exporter",
   "models",
   "models verify",
   "doctor",

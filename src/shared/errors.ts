@@ -7,6 +7,8 @@
 import { controlErrors } from "./control-errors.js";
 import { type ErrorSpec, failed, item, usage } from "./error-spec.js";
 import { fetchErrors } from "./fetch-errors.js";
+import { healthErrors } from "./health-errors.js";
+import { redisErrors } from "./redis-errors.js";
 import { resultsErrors } from "./results-errors.js";
 import { scheduleErrors } from "./schedule-errors.js";
 import { storeErrors } from "./store-errors.js";
@@ -128,6 +130,8 @@ export const errorTable = {
   ),
   ...controlErrors,
   ...scheduleErrors,
+  ...healthErrors,
+  ...redisErrors,
   RUN_INTERRUPTED: {
     scope: "run",
     template: "Interrupted; repeat the same command to go on",

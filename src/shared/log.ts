@@ -34,6 +34,16 @@ export function createLog({ level, format, stream }: LogOptions): Log {
   });
 }
 
+/** `log` with `fields` on every line; a line's own come after them. */
+export function withFields(log: Log, fields: Readonly<Record<string, unknown>>): Log {
+  return {
+    debug: (message, own) => log.debug(message, { ...fields, ...own }),
+    info: (message, own) => log.info(message, { ...fields, ...own }),
+    warn: (message, own) => log.warn(message, { ...fields, ...own }),
+    error: (message, own) => log.error(message, { ...fields, ...own }),
+  };
+}
+
 /** A log that keeps nothing, for library callers who want none. */
 export const silentLog: Log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 

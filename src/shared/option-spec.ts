@@ -8,6 +8,7 @@ export type CommandName =
   | "run"
   | "enqueue"
   | "work"
+  | "exporter"
   | "models"
   | "models verify"
   | "doctor"
@@ -29,6 +30,8 @@ export interface OptionSpec<T = unknown> {
   readonly default: T;
   /** What the documentation says of the default, where it depends on the machine. */
   readonly defaultText?: string;
+  /** Whether it is an address that may hold a password, so that a bad value is shown without. */
+  readonly mayHoldSecret?: boolean;
   /** Other than `LABELMILL_` + the name. */
   readonly env?: string;
 }

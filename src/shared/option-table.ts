@@ -7,6 +7,7 @@ import { z } from "zod";
 import { commonOptions } from "./common-options.js";
 import { type EmbeddingForm, embeddingForms } from "./embedding-form.js";
 import { fetchOptions } from "./fetch-options.js";
+import { healthOptions } from "./health-options.js";
 import { type CommandName, duration, integer, option, text } from "./option-spec.js";
 import { type Precision, precisions } from "./precision.js";
 import { s3Options } from "./s3-options.js";
@@ -87,7 +88,7 @@ export const optionTable = {
   redisUrl: option<string | null>({
     flag: "--redis-url <url>",
     class: "policy",
-    commands: ["run", "enqueue", "work", "doctor", "runs", "schedule"],
+    commands: ["run", "enqueue", "work", "exporter", "doctor", "runs", "schedule"],
     description: "Redis to use: redis://, rediss:// or a socket path; `run` without it starts a private server",
     expected: "a redis://, rediss:// or unix:// url or an absolute socket path",
     schema: z
@@ -96,6 +97,7 @@ export const optionTable = {
       .nullable(),
     default: null,
     defaultText: "none; `run` then starts a private server",
+    mayHoldSecret: true,
     env: "REDIS_URL",
   }),
   priority: option<number>({
@@ -155,6 +157,7 @@ export const optionTable = {
     default: 60_000,
   }),
   ...workerOptions,
+  ...healthOptions,
   ...commonOptions,
 } as const;
 

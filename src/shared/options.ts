@@ -5,6 +5,7 @@
 import { LabelmillError } from "./errors.js";
 import type { OptionSpec } from "./option-spec.js";
 import { type OptionName, optionTable } from "./option-table.js";
+import { redactUrl } from "./redact-url.js";
 
 type ValueOf<S> = S extends OptionSpec<infer T> ? T : never;
 /** Every option with its value. */
@@ -50,6 +51,7 @@ function checkOption(name: OptionName, value: unknown, from: string): unknown {
   const spec: OptionSpec = optionTable[name];
   const parsed = spec.schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const shown = typeof value === "string" ? value : JSON.stringify(value);
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  const shown = spec.mayHoldSecret === true ? redactUrl(text) : text;
   throw new LabelmillError("OPTION_INVALID", { option: name, expected: spec.expected, value: shown, from });
 }

@@ -11,9 +11,11 @@ export interface Outages {
   /**
    * Calls `action`, a single step that may be repeated, until it does not fail with trouble that may pass. Rejects with any
    * other error at once, with `signal.reason` where that aborts, and where storage is not back in time with its error. A
-   * Redis that refuses is waited for without end, like one that is away.
+   * Redis that refuses is waited for without end, like one that is away. `about` names in the log what waits first.
    */
-  outlast<T>(action: () => Promise<T>, signal: AbortSignal): Promise<T>;
+  outlast<T>(action: () => Promise<T>, signal: AbortSignal, about?: Readonly<Record<string, unknown>>): Promise<T>;
+  /** Whether somebody waits now, and when the last wait ended, by `performance.now`. */
+  waits(): { readonly isNow: boolean; readonly untilMs: number };
 }
 
 const firstWaitMs = 100;
@@ -23,7 +25,8 @@ const remindEveryMs = 30_000;
 export function createOutages({ storageTimeoutMs, log }: { storageTimeoutMs: number; log: Log }): Outages {
   const reporter = createReporter(log);
   return {
-    async outlast(action, signal) {
+    waits: reporter.waits,
+    async outlast(action, signal, about = {}) {
       let storageSinceMs: number | null = null;
       let waitMs = firstWaitMs;
       let waiter: Waiter | null = null;
@@ -47,7 +50,7 @@ export function createOutages({ storageTimeoutMs, log }: { storageTimeoutMs: num
             const leftMs = patience(error);
             if (leftMs <= 0) throw error;
             waiter ??= reporter.join();
-            waiter.say(messageOf(error));
+            waiter.say(messageOf(error), about);
             await pause(Math.min(waitMs, leftMs), signal);
             waitMs = Math.min(waitMs * 2, longestWaitMs);
           }
@@ -65,28 +68,31 @@ export function isStorageTrouble(error: unknown): boolean {
 }
 
 interface Waiter {
-  say(reason: string): void;
+  say(reason: string, about: Readonly<Record<string, unknown>>): void;
   leave(hasPassed: boolean): void;
 }
 
 /** One outage is one line in the log, however many wait for its end; a reminder now and then, and a line at its end. */
-function createReporter(log: Log): { join(): Waiter } {
+function createReporter(log: Log): { join(): Waiter; waits: Outages["waits"] } {
   let waiting = 0;
   let sinceMs = 0;
   let saidMs = 0;
+  let untilMs = 0;
   return {
+    waits: () => ({ isNow: waiting > 0, untilMs }),
     join() {
       if (waiting === 0) sinceMs = performance.now();
       waiting += 1;
       return {
-        say(reason) {
+        say(reason, about) {
           const isFirst = saidMs < sinceMs;
           if (!isFirst && performance.now() - saidMs < remindEveryMs) return;
           saidMs = performance.now();
-          log.warn(`waiting: ${reason}`, isFirst ? {} : { forSeconds: secondsSince(sinceMs) });
+          log.warn(`waiting: ${reason}`, isFirst ? about : { ...about, forSeconds: secondsSince(sinceMs) });
         },
         leave(hasPassed) {
           waiting -= 1;
+          untilMs = performance.now();
           const message = hasPassed ? "no longer waiting" : "gave up waiting";
           if (waiting === 0) log.info(message, { afterSeconds: secondsSince(sinceMs) });
         },

@@ -5,6 +5,7 @@
 import { Redis, type RedisOptions } from "ioredis";
 import { LabelmillError, messageOf } from "./errors.js";
 import type { Log } from "./log.js";
+import { redactUrl } from "./redact-url.js";
 
 export type { Redis } from "ioredis";
 
@@ -16,9 +17,10 @@ const silenceTimeoutMs = 30_000;
 const oldestVersion = [6, 2] as const;
 
 /**
- * Connects to `url` (redis://, rediss://, unix:// or a socket path) and checks that the server fits.
- * Throws REDIS_REFUSED, REDIS_VERSION or REDIS_POLICY; the connection is then closed. Commands wait for a server that goes
- * away only from then on: a private one whose command ends while it is checked would be waited for without end.
+ * Connects to `url` (redis://, rediss://, unix:// or a socket path, both with ?username=&password=) and checks that the
+ * server fits. Throws REDIS_REFUSED, REDIS_VERSION, REDIS_MODE or REDIS_POLICY; the connection is then closed. Commands wait
+ * for a server that goes away only from then on: a private one whose command ends while it is checked would be waited for
+ * without end.
  */
 export async function openRedis(url: string): Promise<Redis> {
   const redis = await connect(url);
@@ -55,8 +57,7 @@ async function connect(url: string): Promise<Redis> {
     maxRetriesPerRequest: null,
     retryStrategy: (attempt: number) => (connected ? Math.min(attempt * 50, longestRetryMs) : null),
   } satisfies RedisOptions;
-  const path = url.startsWith("unix://") ? url.slice("unix://".length) : url.startsWith("/") ? url : null;
-  const redis = path === null ? new Redis(url, options) : new Redis({ ...options, path });
+  const redis = createClient(url, options);
   // Every command's own promise carries its error; without a listener ioredis would print the connection's as well.
   let lastError: unknown;
   redis.on("error", (error) => {
@@ -70,6 +71,24 @@ async function connect(url: string): Promise<Redis> {
     redis.disconnect();
     const reason = messageOf(lastError ?? error) || "connection refused";
     throw new LabelmillError("REDIS_REFUSED", { url: redactUrl(url), reason }, { cause: error });
+  }
+}
+
+/** Does not connect yet. Throws REDIS_REFUSED for a url that is none. */
+function createClient(url: string, options: Omit<RedisOptions, "replyMapping">): Redis {
+  const [, path, query] = /^(?:unix:\/\/)?(\/.*?)(?:\?((?:username|password|db)=.*))?$/s.exec(url) ?? [];
+  if (path !== undefined) {
+    const { db, ...user } = Object.fromEntries(new URLSearchParams(query));
+    return new Redis({ ...options, ...user, path, ...(db === undefined ? {} : { db: Number(db) }) });
+  }
+  try {
+    return new Redis(url, options);
+  } catch (error) {
+    const reason =
+      "it is no url; in a user name or password write %40 for @, %2F for /, %3A for :, %3F for ?, %23 for #";
+    // Without the cause, which has the url.
+    if (error instanceof TypeError) throw new LabelmillError("REDIS_REFUSED", { url: redactUrl(url), reason });
+    throw error;
   }
 }
 
@@ -111,11 +130,6 @@ export function closeRedis(redis: Redis): void {
   redis.disconnect();
 }
 
-/** The url without its password. */
-export function redactUrl(url: string): string {
-  return url.replace(/\/\/[^@/]*@/, "//***@");
-}
-
 async function checkServer(redis: Redis, url: string): Promise<void> {
   // INFO rather than CONFIG GET: hosted servers often forbid the latter.
   const info = parseInfo(await redis.info());
@@ -124,6 +138,8 @@ async function checkServer(redis: Redis, url: string): Promise<void> {
   if (major < oldestVersion[0] || (major === oldestVersion[0] && minor < oldestVersion[1])) {
     throw new LabelmillError("REDIS_VERSION", { url, version });
   }
+  const mode = info.get("redis_mode") ?? "standalone";
+  if (mode !== "standalone") throw new LabelmillError("REDIS_MODE", { url, mode });
   const policy = info.get("maxmemory_policy") ?? "unknown";
   if (policy !== "noeviction") throw new LabelmillError("REDIS_POLICY", { url, policy });
 }

@@ -17,6 +17,7 @@ export const s3Options = {
     schema: text.regex(/^https?:\/\//i).nullable(),
     default: null,
     defaultText: "AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL, else AWS",
+    mayHoldSecret: true,
   }),
   s3Region: option<string | null>({
     flag: "--s3-region <name>",

@@ -16,9 +16,10 @@ import { setMaxListeners } from "node:events";
 import { isCode, messageOf } from "../shared/errors.js";
 import { createIdler, type Idler } from "../shared/idler.js";
 import { parseChunkRef } from "../shared/job.js";
-import type { Log } from "../shared/log.js";
+import { type Log, withFields } from "../shared/log.js";
 import type { Outages } from "../shared/outages.js";
 import { keepLock, LockLost } from "./chunk-lock.js";
+import type { ChunkOutcome, WorkerMeter } from "./health/meter.js";
 import type { TakenChunk } from "./run-queue.js";
 import { createScheduler, type NextChunk } from "./scheduler.js";
 import type { ChunkTurn, ServedRun } from "./serving.js";
@@ -30,7 +31,10 @@ export interface ConsumerSettings {
   /** Whether the chunks in hand give the machine too little to do, so that more may be taken; asked some times a second. */
   readonly isStarving: () => boolean;
   readonly lockMs: number;
+  /** Stands with the ids of run and chunk on every line of a chunk's work. */
+  readonly workerId: string;
   readonly outages: Outages;
+  readonly meter: WorkerMeter;
   readonly log: Log;
 }
 
@@ -78,6 +82,7 @@ export function startConsumer(settings: ConsumerSettings): Consumer {
 
   const start = (next: NextChunk) => {
     order += 1;
+    settings.meter.tookChunk();
     const rank = order - next.run.priority() * chunksOfOnePriority;
     const work = serveTaken(next, { ...settings, order: rank, giveUp: giveUp.signal, forget: scheduler.forget })
       .catch(fail)
@@ -95,6 +100,7 @@ export function startConsumer(settings: ConsumerSettings): Consumer {
     takeAbove: places.takeAbove,
     start,
     outages: settings.outages,
+    looked: settings.meter.looked,
   })
     .catch(fail)
     .then(async () => {
@@ -164,16 +170,18 @@ interface Taking {
   readonly outages: Outages;
   readonly takeAbove: () => number;
   readonly start: (next: NextChunk) => void;
+  readonly looked: () => void;
 }
 
 async function takeUntilStopped(
   stop: AbortSignal,
-  { scheduler, idle, outages, takeAbove, start }: Taking,
+  { scheduler, idle, outages, takeAbove, start, looked }: Taking,
 ): Promise<void> {
   let idleMs = shortestIdleMs;
   while (!stop.aborted) {
     const above = takeAbove();
     const next = await outages.outlast(() => scheduler.next(above), stop);
+    looked();
     if (next !== null) {
       start(next);
       idleMs = shortestIdleMs;
@@ -193,56 +201,63 @@ class GivenBack extends Error {}
 const lockLostMessage = "lost the lock of a chunk; its next owner does it, or its run was cancelled";
 const redisSilentMessage = "Redis does not answer; the chunks in hand go to others when their locks run out";
 
-interface ServeContext extends Pick<ConsumerSettings, "lockMs" | "log" | "outages"> {
+interface ServeContext extends Pick<ConsumerSettings, "lockMs" | "log" | "meter" | "outages" | "workerId"> {
   readonly order: number;
   readonly giveUp: AbortSignal;
   readonly forget: (run: ServedRun) => void;
 }
 
 async function serveTaken({ run, taken }: NextChunk, context: ServeContext): Promise<void> {
-  const { order, giveUp, forget, lockMs, log, outages } = context;
-  const lock = keepLock(taken, lockMs, log);
-  const about = { runId: run.runId, jobId: taken.jobId };
+  const { order, giveUp, forget, lockMs, meter, outages } = context;
+  const about = { workerId: context.workerId, runId: run.runId, chunk: taken.jobId };
+  const log = withFields(context.log, about);
+  const lock = keepLock(taken, { lockMs, meter, log });
+  let outcome: ChunkOutcome = "given_back";
   const signal = AbortSignal.any([lock.signal, giveUp]);
   // Every item that waits for its host listens; Node would warn of the eleventh.
   setMaxListeners(0, signal);
-  const outlast: ChunkTurn["outlast"] = (action) => outages.outlast(action, signal);
+  const outlast: ChunkTurn["outlast"] = (action) => outages.outlast(action, signal, about);
   const leave = (error: unknown) => {
     if (!run.leave(error)) throw error;
     forget(run);
   };
   const acknowledge = async () => {
-    if (!(await outlast(taken.acknowledge))) log.warn(lockLostMessage, about);
+    if (!(await outlast(taken.acknowledge))) log.warn(lockLostMessage);
   };
   try {
     const chunk = parseChunkRef(run.runId, taken.jobId, taken.data);
-    await run.serve(chunk, { order, attempt: taken.attempt, signal, outlast });
+    const { isFound } = await run.serve(chunk, { order, attempt: taken.attempt, signal, outlast });
     await acknowledge();
+    outcome = isFound ? "found" : "done";
+    log.debug("chunk done", { isFound });
   } catch (error) {
     if (lock.signal.aborted) {
-      log.warn(lockLostMessage, error instanceof LockLost ? about : { ...about, error: messageOf(error) });
+      outcome = "lost";
+      log.warn(lockLostMessage, error instanceof LockLost ? {} : { error: messageOf(error) });
     } else if (isCode(error, "RUN_RECORD_LOST")) {
       leave(error);
     } else if (isCode(error, "RUN_JOB_INVALID")) {
-      log.error(error.message, about);
+      outcome = "refused";
+      log.error(error.message);
       await acknowledge();
     } else {
-      const isBack = await giveBack(taken, log, about);
+      const isBack = await giveBack(taken, log);
       if (!(error instanceof GivenBack)) leave(error);
-      else if (isBack) log.info("gave a chunk back", about);
+      else if (isBack) log.info("gave a chunk back");
     }
   } finally {
     lock.release();
+    meter.leftChunk(outcome);
   }
 }
 
 /** Whether the chunk waits in the queue again. Where it does not, others get it when its lock runs out. */
-async function giveBack(taken: TakenChunk, log: Log, about: object): Promise<boolean> {
+async function giveBack(taken: TakenChunk, log: Log): Promise<boolean> {
   try {
     await taken.giveBack();
     return true;
   } catch (error) {
-    log.warn("could not give a chunk back", { ...about, error: messageOf(error) });
+    log.warn("could not give a chunk back", { error: messageOf(error) });
     return false;
   }
 }

@@ -18,6 +18,8 @@ export interface ProcessLimits {
   /** Items that are fetched, or wait for the host that they are on. */
   readonly aheadSlots: Slots;
   readonly predictSlots: Slots;
+  /** Fetches at once, of files and from web servers. */
+  readonly fetchesAtOnce: number;
   /** Runs one fetch, as far as `isStarving` is concerned. */
   fetching<T>(fetch: () => Promise<T>): Promise<T>;
   /** Whether decoder and model could take more than comes, as what is in hand waits for web servers. */
@@ -62,6 +64,7 @@ export function createProcessLimits(
   return {
     aheadSlots: new Slots(mostItemsAhead),
     predictSlots,
+    fetchesAtOnce: concurrency.disk + concurrency.network,
     fetching(fetch) {
       fetches += 1;
       return fetch().finally(() => {

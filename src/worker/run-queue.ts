@@ -48,7 +48,7 @@ export async function openRunQueue({ redis, runId, workerId, lockMs, log }: RunQ
     skipLockRenewal: true,
   });
   worker.on("error", (error) => log.debug("queue connection", { runId, error: error.message }));
-  worker.on("stalled", (jobId) => log.warn("chunk of a silent worker goes back to the queue", { runId, jobId }));
+  worker.on("stalled", (jobId) => log.warn("chunk of a silent worker goes back to the queue", { runId, chunk: jobId }));
   try {
     // A worker whose first words with Redis fail stays broken; then the caller is to know, and to open another.
     await worker.waitUntilReady();
@@ -68,7 +68,7 @@ export async function openRunQueue({ redis, runId, workerId, lockMs, log }: RunQ
       } catch (error) {
         if (!(error instanceof SyntaxError)) throw error;
         for (const jobId of await sweepUnreadable(redis, runId, token)) {
-          log.error("removed a job that cannot be read", { runId, jobId, error: error.message });
+          log.error("removed a job that cannot be read", { runId, chunk: jobId, error: error.message });
         }
         return null;
       }

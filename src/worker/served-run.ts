@@ -18,7 +18,10 @@ import type { ChunkTurn, ServedRun } from "./serving.js";
 import { createStages, type StageContext } from "./stages.js";
 
 /** What every run of a worker shares. */
-export type WorkerContext = Pick<StageContext, "fetcher" | "compute" | "window" | "limits" | "labels" | "addRows"> & {
+export type WorkerContext = Pick<
+  StageContext,
+  "fetcher" | "compute" | "window" | "limits" | "labels" | "meter" | "addRows"
+> & {
   readonly redis: Redis;
   readonly openStorage: (location: string) => Storage;
   readonly openQueue: (runId: string) => Promise<RunQueue>;
@@ -50,11 +53,12 @@ export async function openServedRun(
     chunkItems: head.identity.chunkSize,
     async serve(ref, turn) {
       const [isCounted] = await turn.outlast(() => countedChunks(redis, head.runId, [ref.chunk]));
-      if (isCounted) return;
+      if (isCounted) return { isFound: true };
       const count = await countChunk(ref, stageContext, turn);
       await turn.outlast(() => commitChunk(redis, head, count));
       await turn.outlast(async () => finishRun(await requireRun(redis, head), { redis, head, storage }));
       context.onCounted();
+      return { isFound: count.engine === null };
     },
     ...own,
     close: () => queue.close(),
@@ -70,6 +74,7 @@ async function countChunk(ref: ChunkRef, context: StageContext, turn: ChunkTurn)
   const stages = createStages(context, turn);
   try {
     const counts = await runChunk(ref, stages);
+    context.meter.committed(counts);
     return {
       chunk: ref.chunk,
       ...counts,

@@ -22,10 +22,10 @@ export interface ServedRun {
   /** As of now. */
   priority(): number;
   /**
-   * Makes the chunk's part, or finds it, and counts it. Rejects with `signal.reason` when aborted, else for
+   * Makes the chunk's part, or finds it (`isFound`), and counts it. Rejects with `signal.reason` when aborted, else for
    * infrastructure only.
    */
-  serve(chunk: ChunkRef, turn: ChunkTurn): Promise<void>;
+  serve(chunk: ChunkRef, turn: ChunkTurn): Promise<{ readonly isFound: boolean }>;
   /** Told of an error of `serve`: true where it concerns this run alone, which is then left for a while. */
   leave(error: unknown): boolean;
   /** Called once no chunk of the run is in hand any more. */

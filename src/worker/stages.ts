@@ -10,6 +10,7 @@ import type { ChunkRef } from "../shared/job.js";
 import { version } from "../shared/version.js";
 import type { ComputeClient } from "./compute-client/client.js";
 import type { Admit, Fetcher } from "./fetch/fetcher.js";
+import type { WorkerMeter } from "./health/meter.js";
 import { mapAsDone } from "./map-ordered.js";
 import { failedWith } from "./outcome.js";
 import type { FetchedItem, PredictedItem, Stages } from "./pipeline.js";
@@ -29,6 +30,7 @@ export interface StageContext {
   readonly window: PredictionWindow;
   readonly limits: ProcessLimits;
   readonly labels: readonly string[];
+  readonly meter: WorkerMeter;
   /** Told how many rows more, or fewer, are made and not committed. */
   readonly addRows: (delta: number) => void;
 }
@@ -65,6 +67,7 @@ export function createStages(
     toRow(item) {
       rowsInHand += 1;
       context.addRows(1);
+      context.meter.stepped();
       // What could not be decoded did not reach the model in the first place.
       if (item.isDuplicate && item.prediction.ok) duplicates += 1;
       return toRow(head, labels, item);
@@ -83,7 +86,7 @@ export function createStages(
         finishedAt: new Date().toISOString(),
       };
       const draft = { head, chunk: chunk.chunk, rows, making, embeddingWidth };
-      const { counts } = await outlast(() => commitPart(storage, draft));
+      const { counts } = await outlast(() => timeCommit(context.meter, () => commitPart(storage, draft)));
       return counts;
     },
     close() {
@@ -91,6 +94,11 @@ export function createStages(
       context.addRows(-rowsInHand);
     },
   };
+}
+
+function timeCommit<T>(meter: WorkerMeter, commit: () => Promise<T>): Promise<T> {
+  const end = meter.begin("commit");
+  return commit().finally(end);
 }
 
 /** What one chunk holds of the process's bytes; closing lets go of all of it, also of what an abort left behind. */
@@ -117,13 +125,21 @@ function createByteHold(limits: ProcessLimits): ByteHold {
 
 async function fetchItem(
   item: PinnedItem,
-  { fetcher, limits }: StageContext,
+  { fetcher, limits, meter }: StageContext,
   hold: ByteHold,
   { order, signal, outlast }: Pick<ChunkTurn, "order" | "signal" | "outlast">,
 ): Promise<FetchedItem> {
   if (item.failure !== undefined) return { item, fetched: failedWith(item.failure) };
-  const admit: Admit = (place) => limits.admitFetch(place, order);
+  const admit: Admit = async (place) => {
+    const release = await limits.admitFetch(place, order);
+    const end = meter.begin("fetch");
+    return () => {
+      end();
+      release();
+    };
+  };
   const fetched = await outlast(() => limits.fetching(() => fetcher.fetch(item.uri, signal, admit)));
+  meter.stepped();
   if (fetched.ok) hold.add(fetched.value.bytes.length);
   return { item, fetched };
 }

@@ -7,7 +7,8 @@ import { hostname } from "node:os";
 import type { Storage } from "../dataset/storage/storage.js";
 import type { DevicesRequest } from "../shared/engine-names.js";
 import { redactUri } from "../shared/http-uri.js";
-import type { Log } from "../shared/log.js";
+import { type Log, withFields } from "../shared/log.js";
+import type { MetricSource } from "../shared/metrics.js";
 import type { ResolvedOptions } from "../shared/options.js";
 import type { Outages } from "../shared/outages.js";
 import type { Redis } from "../shared/redis.js";
@@ -19,10 +20,12 @@ import { type ComputeHost, computeSettings } from "./compute-settings.js";
 import { startConsumer } from "./consumer.js";
 import { requireGpus } from "./cuda-gpus.js";
 import { openFetcher, type WebAccess } from "./fetch/open-fetcher.js";
+import type { WorkerMeter } from "./health/meter.js";
+import { workerFigures } from "./health/worker-figures.js";
 import { describeModel } from "./model/describe-model.js";
 import { loadLabels, resolveModel } from "./model/known-models.js";
 import { createPredictionWindow } from "./prediction-window.js";
-import { createProcessLimits } from "./process-limits.js";
+import { createProcessLimits, type ProcessLimits } from "./process-limits.js";
 import { createRunFinder } from "./run-finder.js";
 import { openRunQueue } from "./run-queue.js";
 import { createRunReports } from "./run-reports.js";
@@ -38,6 +41,7 @@ export interface WorkerSettings {
   /** Opens a run's dataset where its record says that it is. */
   readonly openStorage: (location: string) => Storage;
   readonly outages: Outages;
+  readonly meter: WorkerMeter;
   readonly log: Log;
   /** Told after each chunk that is counted; where it was the last of its run, the summary is there by then. */
   readonly onCounted?: () => void;
@@ -55,6 +59,8 @@ export interface Worker {
   readonly whyBatchSize: string;
   /** Rows made in the chunks in hand, not committed yet. */
   rowsInHand(): number;
+  /** What it says of itself at a scrape. */
+  readonly figures: MetricSource;
   /** Finishes the chunks in hand within `drainTimeoutMs`, gives back the rest, and ends the compute child. */
   close(drainTimeoutMs: number): Promise<void>;
 }
@@ -63,7 +69,9 @@ const proxyMessage = "web servers are reached through a proxy; which addresses i
 
 /** Starts a worker; it works when this resolves. Throws MODEL_*, ENGINE_* and OPTION_INVALID. */
 export async function startWorker(settings: WorkerSettings): Promise<Worker> {
-  const { redis, options, host, onlyRun, outages, log, onCounted = () => {} } = settings;
+  const { redis, options, host, onlyRun, outages, meter, onCounted = () => {} } = settings;
+  const workerId = `${hostname()}-${randomBytes(4).toString("hex")}`;
+  const log = withFields(settings.log, { workerId });
   const { cacheDir } = host;
   const model = await describeModel(cacheDir, options.model, options.precision);
   const { allowRoots, web } = settings;
@@ -73,7 +81,6 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
   const labels = await loadLabels(cacheDir, await resolveModel(cacheDir, options.model));
   const { compute, children } = await startChildren(computeSettings(model, options, host), options.devices, log);
   const limits = createProcessLimits({ ...options, batchSize: compute.report.batchSize, children }, compute);
-  const workerId = `${hostname()}-${randomBytes(4).toString("hex")}`;
   let rowsInHand = 0;
   const findRuns = createRunFinder({
     onlyRun,
@@ -89,6 +96,7 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
       window: createPredictionWindow(),
       limits,
       labels,
+      meter,
       addRows: (delta) => {
         rowsInHand += delta;
       },
@@ -98,7 +106,7 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
   });
   const { chunksInFlight, lockMs } = options;
   const { isStarving } = limits;
-  const consumer = startConsumer({ findRuns, chunksInFlight, isStarving, lockMs, outages, log });
+  const consumer = startConsumer({ findRuns, chunksInFlight, isStarving, lockMs, workerId, outages, meter, log });
   const ended = consumer.ended.finally(() => compute.close()).finally(() => fetcher.close());
   // Awaited by the caller, perhaps later than it rejects.
   ended.catch(() => {});
@@ -110,10 +118,15 @@ export async function startWorker(settings: WorkerSettings): Promise<Worker> {
     batchSize,
     whyBatchSize,
     rowsInHand: () => rowsInHand,
+    figures: workerFigures({ meter, compute, model, slots: slotsOf(options, limits, children) }),
     async close(drainTimeoutMs) {
       await Promise.all([consumer.drain(drainTimeoutMs), ended]);
     },
   };
+}
+
+function slotsOf({ decodeConcurrency, chunksInFlight }: ResolvedOptions, limits: ProcessLimits, children: number) {
+  return { fetch: limits.fetchesAtOnce, decode: decodeConcurrency, inference: children, commit: chunksInFlight };
 }
 
 /** One child, or one a GPU where GPUs are named. */

@@ -55,6 +55,7 @@ export const packages: Readonly<Record<string, readonly string[]>> = {
   "onnxruntime-node": ["src/worker/model/engines/"],
   pacote: ["src/worker/model/"],
   "parquet-wasm": ["src/dataset/"],
+  "prom-client": ["src/worker/health/"],
   picomatch: ["src/producer/source/"],
   sharp: ["src/worker/compute/"],
   "tar-stream": ["src/worker/model/"],

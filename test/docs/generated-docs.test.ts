@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { renderControls, renderErrors, renderFaults, renderOptions } from "./render-docs.js";
+import { renderControls, renderErrors, renderFaults, renderMetrics, renderOptions } from "./render-docs.js";
 
 const readDoc = (name: string) => readFile(new URL(`../../../docs/${name}`, import.meta.url), "utf8");
 
@@ -23,5 +23,11 @@ describe("docs", () => {
     const page = await readDoc("operations.md");
     assert.equal(page, renderControls(page));
     assert.match(page, /^\| \*\*paused\*\* \| no change \| → running/m);
+  });
+
+  it("operations.md has every figure that is served", async () => {
+    const page = await readDoc("operations.md");
+    assert.equal(page, renderMetrics(page));
+    assert.match(page, /^\| `labelmill_queue_chunks` \| gauge \| {2}\| chunks that wait or are in hand/m);
   });
 });

@@ -3,6 +3,7 @@
  * the test's list, and that of states in `docs/operations.md`. Read by `generate.ts` and by the test.
  */
 import { errorTable } from "../../src/shared/errors.js";
+import { type MetricSpec, metricTable } from "../../src/shared/metrics.js";
 import type { OptionClass, OptionSpec } from "../../src/shared/option-spec.js";
 import { optionTable } from "../../src/shared/option-table.js";
 import { envNameOf, optionNames } from "../../src/shared/options.js";
@@ -56,6 +57,19 @@ export function renderControls(page: string): string {
   );
   const header = row("state", ...commands.map(([command]) => `\`${command}\``));
   return withTable(page, "states", [header, row("---", ...commands.map(() => "---")), ...rows]);
+}
+
+/** `page` with its table of figures made anew. */
+export function renderMetrics(page: string): string {
+  const specs: [string, MetricSpec][] = Object.entries(metricTable);
+  const rows = specs.map(([name, { type, help, labels }]) => {
+    return row(`\`${name}\``, type, labels.map((label) => `\`${label}\``).join(", "), help);
+  });
+  return withTable(page, "metrics", [
+    row("name", "type", "labels", "what it is"),
+    row("---", "---", "---", "---"),
+    ...rows,
+  ]);
 }
 
 function describeOutcome(outcome: RunOutcome): string {

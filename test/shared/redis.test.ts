@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { silentLog } from "../../src/shared/log.js";
 import { openPrivateRedis } from "../../src/shared/private-redis.js";
-import { closeRedis, logAbsence, openRedis, redactUrl } from "../../src/shared/redis.js";
+import { closeRedis, logAbsence, openRedis } from "../../src/shared/redis.js";
+import { freePort } from "../support/free-port.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
 import { useTempDir } from "../support/temp-dir.js";
 
@@ -97,8 +101,41 @@ describe("shared/redis", () => {
     assert.deepEqual(lines, [away, back, away, back], "an end that we asked for is no absence");
   });
 
-  it("hides user and password of a url", () => {
-    assert.equal(redactUrl("rediss://u:p@h:6379/0"), "rediss://***@h:6379/0");
-    assert.equal(redactUrl("redis://h:6379"), "redis://h:6379");
+  it("says of a url that is none how to write it, without the password", async () => {
+    for (const url of ["redis://u:CAN/ARY@127.0.0.1:1", "redis://:CANARY@127.0.0.1:99999", "redis://:CANARY@[bad"]) {
+      const error = await openRedis(url).then(
+        () => assert.fail("connected"),
+        (thrown: Error) => thrown,
+      );
+      assert.match(error.message, /redis:\/\/\*\*\*@.*it is no url; .*%2F for \//);
+      assert.doesNotMatch(`${error.stack}${JSON.stringify(error)}`, /CAN|ARY/);
+    }
+  });
+
+  it("connects by a socket as a user with a password", async () => {
+    await server.redis.acl("SETUSER", "mill", "on", ">p?ss@rd/", "~*", "&*", "+@all");
+    const url = `${server.url}?username=mill&password=${encodeURIComponent("p?ss@rd/")}`;
+    const redis = await openRedis(url);
+    assert.equal(await redis.acl("WHOAMI"), "mill");
+    closeRedis(redis);
+    await assert.rejects(openRedis(`${server.url}?username=mill&password=CANARY`), (error: Error) => {
+      assert.match(error.message, /WRONGPASS/);
+      assert.doesNotMatch(error.message, /CANARY/);
+      return true;
+    });
+  });
+
+  it("refuses a member of a cluster, whose keys are elsewhere", async () => {
+    const directory = tempDir();
+    const socket = join(directory, "cluster.sock");
+    const settings = ["--port", "0", "--unixsocket", socket, "--cluster-enabled", "yes", "--dir", directory];
+    // A cluster wants a port for its members: any that is free.
+    const child = spawn("redis-server", [...settings, "--cluster-port", String(await freePort())], { stdio: "ignore" });
+    try {
+      while (!existsSync(socket) && child.exitCode === null) await sleep(20);
+      await assert.rejects(openRedis(`unix://${socket}`), { code: "REDIS_MODE", message: /runs as cluster/ });
+    } finally {
+      child.kill("SIGKILL");
+    }
   });
 });

@@ -20,6 +20,7 @@ import type { Prediction } from "../../src/worker/compute/protocol.js";
 import type { ComputeClient } from "../../src/worker/compute-client/client.js";
 import { type Consumer, startConsumer } from "../../src/worker/consumer.js";
 import type { FetchedBytes, Fetcher } from "../../src/worker/fetch/fetcher.js";
+import { createWorkerMeter, type WorkerMeter } from "../../src/worker/health/meter.js";
 import { type Outcome, succeeded } from "../../src/worker/outcome.js";
 import { createPredictionWindow } from "../../src/worker/prediction-window.js";
 import { createProcessLimits } from "../../src/worker/process-limits.js";
@@ -80,6 +81,7 @@ export interface ConsumerOptions {
   readonly onlyRun?: string;
   readonly log?: Log;
   readonly outages?: Outages;
+  readonly meter?: WorkerMeter;
   /** Where items come from; else an item's bytes are its uri. */
   readonly fetcher?: Fetcher;
   /** Wraps the queue, for faults that cannot be caused for real. */
@@ -118,7 +120,7 @@ export function testWorkerContext(redis: Redis, options: ConsumerOptions = {}): 
       loadMs: 0,
       imageMs: 1,
     },
-    pid: null,
+    pids: [],
     predict,
     times: () => ({ decodeMs: 0, inferMs: 0, batches: 0, images: 0, restarts: 0 }),
     close: async () => {},
@@ -133,6 +135,7 @@ export function testWorkerContext(redis: Redis, options: ConsumerOptions = {}): 
     window: createPredictionWindow(),
     limits: createProcessLimits({ decodeConcurrency: 2, batchSize: 8, children: 1, fetchConcurrency: 128 }, compute),
     labels: ["zero", "one"],
+    meter: options.meter ?? createWorkerMeter(),
     addRows: () => {},
     onCounted: () => {},
     openQueue: async (runId: string) => wrapQueue(await openRunQueue({ redis, runId, workerId, lockMs, log })),
@@ -142,13 +145,14 @@ export function testWorkerContext(redis: Redis, options: ConsumerOptions = {}): 
 /** Starts a consumer of all runs. */
 export function startTestConsumer(redis: Redis, options: ConsumerOptions = {}): Consumer {
   const { lockMs = 10_000, chunksInFlight = 2, onlyRun = null, log = silentLog, outages = testOutages } = options;
-  const context = testWorkerContext(redis, options);
+  const meter = options.meter ?? createWorkerMeter();
+  const context = testWorkerContext(redis, { ...options, meter });
   const { model: name, precision, modelSha256, preprocessSha256 } = sampleIdentity;
   const model = { name, precision, modelSha256, preprocessSha256 };
   const reports = createRunReports(redis, "test-worker");
   const findRuns = createRunFinder({ context, onlyRun, model, allowRoots: ["/i"], reports, log });
   const { isStarving } = context.limits;
-  return startConsumer({ findRuns, chunksInFlight, isStarving, lockMs, outages, log });
+  return startConsumer({ findRuns, chunksInFlight, isStarving, lockMs, workerId: "test-worker", outages, meter, log });
 }
 
 /** Resolves when the run's summary is written. */

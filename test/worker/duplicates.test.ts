@@ -142,7 +142,7 @@ describe("worker/duplicates", function () {
 
     it("gives all of them what the next child says, and asks it once", async () => {
       const { done, asked } = await answersTo("oooo");
-      process.kill(client.pid ?? 0, "SIGKILL");
+      process.kill(client.pids[0] ?? 0, "SIGKILL");
       const others = { says: "ok", isDuplicate: true };
       assert.deepEqual(await done, [{ says: "ok", isDuplicate: false }, others, others, others]);
       assert.deepEqual([asked(), client.times().restarts], [1, 1]);

@@ -18,7 +18,7 @@ function testRun(runId: string, chunks: number, { priority = 0, chunkItems = 1 }
     chunkItems,
     priority: () => state.priority,
     queue: { take, close: async () => {} },
-    serve: async () => {},
+    serve: async () => ({ isFound: false }),
     leave: () => false,
     close: async () => {
       state.isClosed = true;

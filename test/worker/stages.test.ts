@@ -5,6 +5,7 @@ import { openStorage } from "../../src/dataset/storage/open-storage.js";
 import { failure } from "../../src/shared/errors.js";
 import type { ComputeClient } from "../../src/worker/compute-client/client.js";
 import { type Admit, admitAtOnce } from "../../src/worker/fetch/fetcher.js";
+import { createWorkerMeter } from "../../src/worker/health/meter.js";
 import { failedWith, type Outcome, succeeded } from "../../src/worker/outcome.js";
 import { runChunk } from "../../src/worker/pipeline.js";
 import { createPredictionWindow } from "../../src/worker/prediction-window.js";
@@ -70,7 +71,8 @@ describe("worker/stages", () => {
       rowsInHand += delta;
     };
     const window = createPredictionWindow();
-    const context = { head, storage, segments, fetcher, compute, window, limits, labels: ["zero", "one"], addRows };
+    const ofWorker = { fetcher, compute, window, limits, labels: ["zero", "one"], meter: createWorkerMeter(), addRows };
+    const context = { head, storage, segments, ...ofWorker };
     return {
       fetched,
       rowsInHand: () => rowsInHand,

@@ -27,8 +27,8 @@ import { createLedger, type Ledger } from "./ledger.js";
 export interface ComputeClient {
   /** Of the first child; a restarted one runs the same model on the same engine. */
   readonly report: EngineReport;
-  /** The process id of the child at present, or null between two of them. */
-  readonly pid: number | null;
+  /** The process ids of the children at present; one that is between two of them has none. */
+  readonly pids: readonly number[];
   /**
    * Resolves for every image, whatever it holds, with a prediction of `topK` classes or a failure. Rejects only when the child cannot work
    * at all (ENGINE_FAILED, ENGINE_UNAVAILABLE, MODEL_*), and with RUN_INTERRUPTED when the client is closed. `bytes` must
@@ -137,8 +137,8 @@ class SupervisedClient implements ComputeClient {
     return this.#report;
   }
 
-  get pid(): number | null {
-    return this.#child?.pid ?? null;
+  get pids(): readonly number[] {
+    return this.#child?.pid === undefined ? [] : [this.#child.pid];
   }
 
   times(): StageTimes & { readonly restarts: number } {

@@ -11,8 +11,8 @@ export function poolClients(clients: readonly ComputeClient[]): ComputeClient {
   const members = clients.map((client) => ({ client, underWay: 0 }));
   return {
     report: { ...first.report, batchSize: Math.max(...clients.map(({ report }) => report.batchSize)) },
-    get pid() {
-      return clients.find(({ pid }) => pid !== null)?.pid ?? null;
+    get pids() {
+      return clients.flatMap(({ pids }) => pids);
     },
     async predict(bytes, topK) {
       const member = members.reduce((least, each) => (each.underWay < least.underWay ? each : least));

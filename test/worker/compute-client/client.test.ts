@@ -84,16 +84,16 @@ describe("worker/compute-client/client", function () {
   it("blames no image for a child that is killed from outside", async () => {
     const opened = await open();
     const codes = codesOf(opened, "oooooooooo");
-    process.kill(opened.pid ?? 0, "SIGKILL");
+    process.kill(opened.pids[0] ?? 0, "SIGKILL");
     assert.deepEqual(new Set(await codes), new Set(["ok"]));
     assert.equal(opened.times().restarts, 1);
   });
 
   it("starts another child when one ends with nothing to do", async () => {
     const opened = await open();
-    const first = opened.pid;
+    const [first] = opened.pids;
     process.kill(first ?? 0, "SIGKILL");
-    while (opened.pid === first || opened.pid === null) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (opened.pids[0] === first || opened.pids.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
     assert.deepEqual(await codesOf(opened, "o"), ["ok"]);
   });
 
@@ -197,7 +197,7 @@ describe("worker/compute-client/client", function () {
 
   it("ends its child on close, rejects what waits, and takes nothing more", async () => {
     const opened = await open();
-    const pid = opened.pid ?? 0;
+    const pid = opened.pids[0] ?? 0;
     const waiting = opened.predict(Buffer.from("h"), 5);
     await Promise.all([opened.close(), assert.rejects(waiting, { code: "RUN_INTERRUPTED" })]);
     assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });

@@ -3,4 +3,4 @@ import type { ComputeSettings } from "../../../src/worker/compute/protocol.js";
 import { startCompute } from "../../../src/worker/compute-client/start.js";
 
 const client = await startCompute(JSON.parse(process.argv[2] ?? "") as ComputeSettings);
-process.send?.(client.pid);
+process.send?.(client.pids[0]);

@@ -134,7 +134,7 @@ describe("worker/compute-client/start", function () {
     await open();
     const answers = Promise.all(Array.from({ length: 24 }, () => client.predict(photo("rocket.jpg"), 5)));
     await sleep(300);
-    process.kill(client.pid ?? 0, "SIGKILL");
+    process.kill(client.pids[0] ?? 0, "SIGKILL");
     const outcomes = await answers;
     assert.ok(outcomes.every(({ ok }) => ok));
     assert.equal(client.times().restarts, 1);
@@ -181,7 +181,7 @@ describe("worker/compute-client/start", function () {
   it("gives its child nothing of its environment", async function () {
     if (!existsSync("/proc/self/environ")) return this.skip();
     await open();
-    const names = readFileSync(`/proc/${client.pid}/environ`, "utf8")
+    const names = readFileSync(`/proc/${client.pids[0]}/environ`, "utf8")
       .split("\0")
       .map((line) => line.split("=")[0])
       // Node adds the last to every child's environment while coverage is measured.
