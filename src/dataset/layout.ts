@@ -12,6 +12,15 @@ export const partsPrefix = "parts/";
 /** Written last: it exists = the run is complete. */
 export const summaryPath = "summary.json";
 
+/** Where retry `n`, from 1, lies in the dataset that it mends. */
+export const retryPath = (n: number): string => `retry-${String(n).padStart(4, "0")}`;
+
+/** The number of the retry whose folder `path` is, or null where it is none. */
+export function parseRetryPath(path: string): number | null {
+  const match = /^retry-(\d{4,})\/?$/.exec(path);
+  return match ? Number(match[1]) : null;
+}
+
 /** The pinned items of segment `n`. */
 export const segmentPath = (n: number): string => `${itemsPrefix}segment-${String(n).padStart(5, "0")}.jsonl.gz`;
 
@@ -19,9 +28,9 @@ export const segmentPath = (n: number): string => `${itemsPrefix}segment-${Strin
 export const partPath = (chunk: number, format: PartFormat): string =>
   `${partsPrefix}part-${String(chunk).padStart(8, "0")}.${format}`;
 
-/** The chunk and format that a part's path names, or null where it is not the path of a part. */
+/** The chunk and format that a part's path names, also a retry's part, or null where it is not the path of a part. */
 export function parsePartPath(path: string): { readonly chunk: number; readonly format: PartFormat } | null {
-  const match = /^parts\/part-(\d{8,})\.(parquet|jsonl)$/.exec(path);
+  const match = /^(?:retry-\d{4,}\/)?parts\/part-(\d{8,})\.(parquet|jsonl)$/.exec(path);
   if (!match) return null;
   return { chunk: Number(match[1]), format: match[2] === "parquet" ? "parquet" : "jsonl" };
 }

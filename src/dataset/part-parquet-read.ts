@@ -24,7 +24,7 @@ export async function readParquetCounts(
   const text = metadata.key_value_metadata?.find((entry) => entry.key === footerKey)?.value;
   if (text === undefined) throw new Error("its footer bears no labelmill metadata");
   const { counts, chunk, making } = footerSchema.parse(JSON.parse(text));
-  const { duplicates } = making;
+  const { duplicates, carried } = making;
   if (chunk !== part.chunk) throw new Error(`it is the part of chunk ${chunk}`);
   if (BigInt(counts.items) !== metadata.num_rows || counts.ok + counts.failed !== counts.items) {
     throw new Error(
@@ -32,7 +32,7 @@ export async function readParquetCounts(
     );
   }
   if (duplicates > counts.ok) throw new Error(`its footer counts ${duplicates} duplicates of ${counts.ok} rows`);
-  return { ...counts, duplicates };
+  return { ...counts, duplicates, carried };
 }
 
 /** Reads the rows of a Parquet part, with the given columns only. Throws what the decoders throw. */

@@ -11,7 +11,7 @@ import type { EncodablePart, PartMaking } from "./part-content.js";
 import type { CommittedCounts } from "./part-footer.js";
 import { corrupt } from "./record-file.js";
 import { columnNames, countRows, type Row } from "./row.js";
-import type { RunHead } from "./run-head.js";
+import { type RunHead, rowsRunId } from "./run-head.js";
 import type { Storage } from "./storage/storage.js";
 
 export type { PartMaking } from "./part-content.js";
@@ -42,10 +42,10 @@ export async function commitPart(
   const columns = columnNames(embedding);
   const counts = countRows(rows);
   const content = { rows, columns, embedding, embeddingWidth, making, counts };
-  const bytes = await encode(format, { runId: head.runId, chunk, ...content });
+  const bytes = await encode(format, { runId: rowsRunId(head), chunk, ...content });
   const path = partPath(chunk, format);
   if ((await storage.createOnce(path, bytes)) === "created")
-    return { counts: { ...counts, duplicates: making.duplicates }, won: true };
+    return { counts: { ...counts, duplicates: making.duplicates, carried: making.carried ?? 0 }, won: true };
   const winner = await readPartCounts(storage, chunk, format);
   if (winner === null) throw corrupt(storage, path, "it vanished while it was read");
   if (winner.items !== rows.length) {
@@ -63,13 +63,17 @@ export async function readPartCounts(
   chunk: number,
   format: PartFormat,
 ): Promise<CommittedCounts | null> {
-  const path = partPath(chunk, format);
+  return readPartCountsAt(storage, partPath(chunk, format), chunk);
+}
+
+/** The same of the part at `path`, which is that of `chunk`. */
+export async function readPartCountsAt(storage: Storage, path: string, chunk: number): Promise<CommittedCounts | null> {
   const size = await storage.size(path);
   if (size === null) return null;
   return readingPart(storage, path, async () => {
-    if (format === "jsonl") {
+    if (parsePartPath(path)?.format === "jsonl") {
       const rows = await (await jsonlCodec()).readJsonlRows(storage, path, ["status", "error_code"]);
-      return { ...countRows(rows), duplicates: 0 };
+      return { ...countRows(rows), duplicates: 0, carried: 0 };
     }
     return (await parquetReader()).readParquetCounts(storage, { path, size, chunk });
   });
@@ -134,11 +138,12 @@ function requireChunkRows({ head, chunk, rows, embeddingWidth }: PartDraft): voi
   if (rows.length < 1 || rows.length > chunkSize) {
     throw new RangeError(`Expected \`rows\` to hold 1 to ${chunkSize} rows, got \`${rows.length}\``);
   }
+  const runId = rowsRunId(head);
   rows.forEach((row, i) => {
     const expected = chunk * chunkSize + i;
-    if (row.item_index !== expected || row.run_id !== head.runId) {
+    if (row.item_index !== expected || row.run_id !== runId) {
       const got = `${row.run_id}/${row.item_index}`;
-      throw new RangeError(`Expected row ${i} to be item ${head.runId}/${expected}, got \`${got}\``);
+      throw new RangeError(`Expected row ${i} to be item ${runId}/${expected}, got \`${got}\``);
     }
     if (embedding !== "none") requireEmbedding(row, embeddingWidth);
   });

@@ -2,11 +2,11 @@
  * What `runs` says of a run: from its record, or, where the private Redis that had it is gone, from its dataset. Read only;
  * nothing here waits for the run.
  */
+import { readCurrentSummary } from "../dataset/current-parts.js";
 import { readSealed } from "../dataset/items.js";
 import { partsPrefix } from "../dataset/layout.js";
 import { readRunHead } from "../dataset/run-head.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
-import { readSummary } from "../dataset/summary.js";
 import { countQueued } from "../producer/chunk-queue.js";
 import { messageOf } from "../shared/errors.js";
 import type { Redis } from "../shared/redis.js";
@@ -162,7 +162,7 @@ async function readDataset(runId: string, out: string) {
   try {
     const head = await readRunHead(storage);
     if (head.runId !== runId) return { ...none, problem: `${out} holds run ${head.runId} now; ${forget(runId)}` };
-    const [summary, sealed] = [await readSummary(storage), await readSealed(storage)];
+    const [summary, sealed] = [await readCurrentSummary(storage), await readSealed(storage)];
     return { head, summary, sealed, parts: (await storage.list(partsPrefix)).length, problem: null };
   } catch (error) {
     // One dataset that is gone must not hide the other runs.

@@ -1,10 +1,10 @@
-import { type PartFormat, parsePartPath, partPath, partsPrefix } from "../dataset/layout.js";
+import { listCurrentParts, readCurrentSummary } from "../dataset/current-parts.js";
 import { readPartRows } from "../dataset/part.js";
 import type { Row } from "../dataset/row.js";
 import { type RunHead, readRunHead } from "../dataset/run-head.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
 import type { Storage } from "../dataset/storage/storage.js";
-import { readSummary, type Summary } from "../dataset/summary.js";
+import type { Summary } from "../dataset/summary.js";
 
 /** A dataset as it was when it was opened: its committed parts, complete or not. Holds nothing open. */
 export interface Results {
@@ -33,6 +33,8 @@ export interface OpenedResults extends Results {
   readonly storage: Storage;
   /** Paths of the parts in `storage`, in item order. */
   readonly parts: readonly string[];
+  /** Path of chunk `chunk`'s part in `storage`, or null where it is not committed. */
+  partOf(chunk: number): string | null;
 }
 
 /**
@@ -43,22 +45,23 @@ export async function openResults(out: string): Promise<OpenedResults> {
   const storage = openStorage(out);
   const head = await readRunHead(storage);
   // The summary first: it is written last, so if it is there then all parts are.
-  const summary = await readSummary(storage);
+  const summary = await readCurrentSummary(storage);
   const { format, chunkSize } = head.identity;
-  const parts = (await storage.list(partsPrefix)).filter((path) => isPartOf(path, format));
-  const known = new Set(parts);
+  const current = await listCurrentParts(storage, format);
+  const parts = [...current.values()];
   return {
     head,
     summary,
     storage,
     parts,
+    partOf: (chunk) => current.get(chunk) ?? null,
     partPaths: parts.map((path) => `${storage.location}/${path}`),
     async *rows(options) {
       for (const path of parts) yield* readPartRows(storage, path, options?.columns);
     },
     async rowAt(itemIndex, options) {
-      const path = partPath(Math.floor(itemIndex / chunkSize), format);
-      if (!known.has(path)) return null;
+      const path = current.get(Math.floor(itemIndex / chunkSize));
+      if (path === undefined) return null;
       let at = itemIndex % chunkSize;
       for await (const row of readPartRows(storage, path, options?.columns)) {
         if (at === 0) return row;
@@ -67,8 +70,4 @@ export async function openResults(out: string): Promise<OpenedResults> {
       return null;
     },
   };
-}
-
-function isPartOf(path: string, format: PartFormat): boolean {
-  return parsePartPath(path)?.format === format;
 }

@@ -3,14 +3,14 @@
  * them item by item, then the counts with the footers, the seal and the summary. It trusts no counter. Called by
  * `labelmill results verify` and by the tests; needs neither Redis nor the model.
  */
+import { listCurrentParts, readCurrentSummary } from "../dataset/current-parts.js";
 import { chunkItems, type PinnedItem, readSealed, readSegments } from "../dataset/items.js";
-import { parsePartPath, partPath, partsPrefix } from "../dataset/layout.js";
-import { readPartCounts, readPartRows } from "../dataset/part.js";
+import { parsePartPath, partsPrefix } from "../dataset/layout.js";
+import { readPartCountsAt, readPartRows } from "../dataset/part.js";
 import { countRows, type PartCounts, type Row } from "../dataset/row.js";
 import { type RunHead, readRunHead } from "../dataset/run-head.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
 import type { Storage } from "../dataset/storage/storage.js";
-import { readSummary } from "../dataset/summary.js";
 import { isCode } from "../shared/errors.js";
 
 export interface Verification {
@@ -31,14 +31,18 @@ export interface Verification {
 export async function verifyResults(out: string): Promise<Verification> {
   const storage = openStorage(out);
   const head = await readRunHead(storage);
-  const summary = await readSummary(storage);
+  const summary = await readCurrentSummary(storage);
+  const parts = await listCurrentParts(storage, head.identity.format);
   const problems: string[] = [];
   const totals = { items: 0, rows: 0, ok: 0, failed: 0, parts: 0, chunks: 0 };
   for await (const segment of readSegments(storage)) {
     totals.items += segment.items.length;
     for (let chunk = segment.firstChunk; chunk < segment.firstChunk + segment.chunks; chunk += 1) {
       totals.chunks += 1;
-      const counts = await verifyPart({ storage, head, chunk, items: chunkItems(segment, chunk) }, problems);
+      const counts = await verifyPart(
+        { storage, head, chunk, path: parts.get(chunk), items: chunkItems(segment, chunk) },
+        problems,
+      );
       if (counts === null) continue;
       totals.parts += 1;
       totals.rows += counts.items;
@@ -48,25 +52,27 @@ export async function verifyResults(out: string): Promise<Verification> {
   }
   await findStrayParts(storage, head, totals.chunks, problems);
   await compareTotals(storage, totals, problems);
-  const { items, rows, ok, failed, parts } = totals;
-  return { runId: head.runId, complete: summary !== null, items, rows, ok, failed, parts, problems };
+  const { chunks: _, ...counts } = totals;
+  return { runId: head.runId, complete: summary !== null, ...counts, problems };
 }
 
 interface ChunkToVerify {
   readonly storage: Storage;
   readonly head: RunHead;
   readonly chunk: number;
+  /** Undefined where it has none. */
+  readonly path: string | undefined;
   readonly items: readonly PinnedItem[];
 }
 
 /** The counts of the chunk's rows, or null where it has no part. */
 async function verifyPart(
-  { storage, head, chunk, items }: ChunkToVerify,
+  { storage, head, chunk, path, items }: ChunkToVerify,
   problems: string[],
 ): Promise<PartCounts | null> {
-  const path = partPath(chunk, head.identity.format);
+  if (path === undefined) return null;
   try {
-    const claimed = await readPartCounts(storage, chunk, head.identity.format);
+    const claimed = await readPartCountsAt(storage, path, chunk);
     if (claimed === null) return null;
     const rows: Row[] = [];
     for await (const row of readPartRows(storage, path)) rows.push(row);
@@ -114,7 +120,7 @@ interface Totals {
 
 async function compareTotals(storage: Storage, totals: Totals, problems: string[]): Promise<void> {
   const sealed = await readSealed(storage);
-  const summary = await readSummary(storage);
+  const summary = await readCurrentSummary(storage);
   if (sealed !== null && (sealed.items !== totals.items || sealed.chunks !== totals.chunks)) {
     problems.push(`the list is sealed with ${sealed.items} items, but ${totals.items} are pinned`);
   }
