@@ -70,7 +70,8 @@ describe("worker/stages", () => {
       rowsInHand += delta;
     };
     const window = createPredictionWindow();
-    const context = { head, storage, segments, fetcher, compute, window, limits, labels: ["zero", "one"], addRows };
+    const labels = ["zero", "one"];
+    const context = { head, storage, segments, carried: null, fetcher, compute, window, limits, labels, addRows };
     return {
       fetched,
       rowsInHand: () => rowsInHand,
