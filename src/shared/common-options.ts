@@ -13,13 +13,16 @@ const everywhere: readonly CommandName[] = [
   "results",
   "runs",
   "results search",
+  "plan",
+  "diff",
+  "runs retry",
 ];
 
 export const commonOptions = {
   cacheDir: option<string | null>({
     flag: "--cache-dir <dir>",
     class: "execution",
-    commands: ["run", "enqueue", "work", "models", "models verify", "doctor", "results search"],
+    commands: ["run", "enqueue", "work", "models", "models verify", "doctor", "results search", "plan", "runs retry"],
     description: "where models are kept",
     expected: "a directory",
     schema: text.nullable(),

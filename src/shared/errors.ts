@@ -7,6 +7,7 @@
 import { controlErrors } from "./control-errors.js";
 import { type ErrorSpec, failed, item, usage } from "./error-spec.js";
 import { fetchErrors } from "./fetch-errors.js";
+import { reprocessErrors } from "./reprocess-errors.js";
 import { resultsErrors } from "./results-errors.js";
 
 export const errorTable = {
@@ -125,6 +126,7 @@ export const errorTable = {
     "A job in the queue is not one that the producer of this run wrote.",
   ),
   ...controlErrors,
+  ...reprocessErrors,
   RUN_INTERRUPTED: {
     scope: "run",
     template: "Interrupted; repeat the same command to go on",

@@ -13,7 +13,10 @@ export type CommandName =
   | "doctor"
   | "results"
   | "results search"
-  | "runs";
+  | "runs"
+  | "runs retry"
+  | "plan"
+  | "diff";
 
 export interface OptionSpec<T = unknown> {
   /** As a flag is written, without a value for booleans: `--chunk-size <n>`. */

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { type CommandName, option, text } from "./option-spec.js";
 import { type CredentialKind, credentialKinds } from "./s3/credentials.js";
 
-const reading: readonly CommandName[] = ["run", "enqueue", "work", "models verify"];
+const reading: readonly CommandName[] = ["run", "enqueue", "work", "models verify", "plan", "runs retry"];
 
 export const s3Options = {
   s3Endpoint: option<string | null>({
