@@ -9,9 +9,12 @@ export type { Options } from "../shared/options.js";
 export type { CalibrationReport } from "../worker/calibrate.js";
 export type { Worker } from "../worker/start.js";
 export type { CallOptions } from "./context.js";
+export { type Diff, type DiffOptions, diffResults } from "./diff.js";
 export { type EnqueueOptions, type EnqueueResult, enqueue } from "./enqueue.js";
 export { openResults, type Results } from "./open-results.js";
+export { type Plan, type PlanOptions, planRun } from "./plan.js";
 export { quantize } from "./quantize.js";
+export { type RetryOptions, type RetryResult, retryRun } from "./retry.js";
 export { type RunOptions, type RunProgress, type RunResult, type RunStart, run } from "./run.js";
 export type { RunReport, RunStatus } from "./run-status.js";
 export {
