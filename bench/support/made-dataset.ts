@@ -48,7 +48,7 @@ async function complete(storage: Storage, { runId, identity }: RunHead, items: n
   await sealItems(storage, { segments: 0, chunks: Math.ceil(items / identity.chunkSize), items, leftOut: {} });
   const failed = Math.floor(items / failedEvery);
   const { model, modelSha256, precision } = identity;
-  const counts = { items, ok: items - failed, failed, failuresByCode: {}, duplicates: 0 };
+  const counts = { items, ok: items - failed, failed, failuresByCode: {}, duplicates: 0, carried: 0 };
   const speed = { seconds: 1, imagesPerSecond: items, engines: [], whyEngines: {}, boundBy: null };
   const of = { runId, status: "completed", model, modelSha256, precision, out: storage.location } as const;
   await writeSummary(storage, { ...of, ...counts, ...speed });

@@ -4,10 +4,12 @@ import { Command, CommanderError } from "commander";
 import { LabelmillError } from "../shared/errors.js";
 import { printable } from "../shared/printable.js";
 import { version } from "../shared/version.js";
+import { registerDiff } from "./diff.js";
 import { registerDoctor } from "./doctor.js";
 import { registerEnqueue } from "./enqueue.js";
 import { registerExporter } from "./exporter.js";
 import { registerModels } from "./models.js";
+import { registerPlan } from "./plan.js";
 import { registerResults } from "./results.js";
 import { registerRun } from "./run.js";
 import { registerRuns } from "./runs.js";
@@ -26,6 +28,8 @@ const commands = [
   registerEnqueue,
   registerWork,
   registerExporter,
+  registerPlan,
+  registerDiff,
   registerRuns,
   registerSchedule,
   registerModels,

@@ -109,3 +109,13 @@ export function describeSeconds(seconds: number): string {
   const minutes = Math.floor(whole / 60);
   return minutes < 60 ? `${minutes} min ${whole % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
+
+/** Calls `say` with the latest number, now and then: for work that says how far it is very often. */
+export function everyFewSeconds(say: (count: number) => void): (count: number) => void {
+  let nextMs = performance.now() + lineEveryMs;
+  return (count) => {
+    if (performance.now() < nextMs) return;
+    nextMs = performance.now() + lineEveryMs;
+    say(count);
+  };
+}

@@ -15,6 +15,7 @@ Examples:
   labelmill run 'shards/train-{0000..0099}.tar'   the images of tar shards, as WebDataset writes them
   find . -name '*.png' | labelmill run - --out labels
   labelmill run photos --format jsonl --embedding none --json
+  labelmill run photos --against labels --only new,changed,failed --out labels-2   a complete dataset again; see plan
 
 The same command goes on where it was interrupted, and does nothing once the run is complete.
 Exit status: 0 all ok, 1 the run failed (repeat the command to go on), 2 usage, 3 finished with failed rows, 130 interrupted.`;
@@ -44,6 +45,7 @@ async function runCommand(sources: string[], flags: Record<string, unknown>, asJ
     const hooks = { log, signal, onStart, onProgress: progress.update, onPull: openPullProgress(terminal) };
     const result = await run(sources, { ...options, ...hooks });
     progress.stop();
+    if (asJson && result.grown !== null) log.info(describeGrown(result.grown, result.summary.out));
     terminal.print(asJson ? JSON.stringify(result.summary) : describeResult(result));
     return result.summary.failed > 0 ? exitWithFailures : 0;
   } finally {
@@ -51,14 +53,24 @@ async function runCommand(sources: string[], flags: Record<string, unknown>, asJ
   }
 }
 
-function describeResult({ summary, wasComplete }: RunResult): string {
-  const { items, ok, failed, failuresByCode, duplicates, seconds, imagesPerSecond, boundBy, out } = summary;
+function describeResult({ summary, wasComplete, grown }: RunResult): string {
+  const { items, ok, failed, failuresByCode, duplicates, carried, seconds, imagesPerSecond, boundBy, out } = summary;
   const failures = failed === 0 ? "" : ` (${describeFailures(failuresByCode)})`;
   const speed = `in ${describeSeconds(seconds)}, ${imagesPerSecond} images/s`;
   const bound = boundBy === null ? "" : `, bound by ${boundBy}`;
-  const head = wasComplete ? "Complete already, nothing to do. " : "";
+  const more = grown === null ? "nothing to do" : describeGrown(grown, out);
+  const head = wasComplete ? `Complete already; ${more}.\n` : "";
   const saved = duplicates === 0 ? "" : `\n${describeDuplicates(duplicates, ok)}`;
-  return `${head}${items} items: ${ok} ok, ${failed} failed${failures}; ${speed}${bound}${saved}\nDataset: ${out}`;
+  const kept = carried === 0 ? "" : `\n${carried} of ${items} rows carried over from the earlier dataset`;
+  return `${head}${items} items: ${ok} ok, ${failed} failed${failures}; ${speed}${bound}${saved}${kept}\nDataset: ${out}`;
+}
+
+/** What a finished run's sources have become, and what to do about it. */
+function describeGrown(grown: NonNullable<RunResult["grown"]>, out: string): string {
+  const found = (["new", "changed"] as const).filter((itemClass) => grown[itemClass] > 0);
+  if (found.length === 0) return "nothing is new or changed";
+  const counts = found.map((itemClass) => `${grown[itemClass]} ${itemClass}`).join(" and ");
+  return `${counts} items: --only ${found.join(",")} --against ${out} and another --out make a complete dataset of them too`;
 }
 
 function describeDuplicates(duplicates: number, ok: number): string {

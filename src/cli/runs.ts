@@ -14,6 +14,7 @@ import {
 import type { RunCommand } from "../shared/run-control.js";
 import { describeReport, describeRuns } from "./describe-run.js";
 import { addFlags, resolveFlags } from "./flags.js";
+import { registerRetry } from "./runs-retry.js";
 import { exitWithFailures, openTerminal, type Terminal } from "./terminal.js";
 
 type Flags = Record<string, unknown>;
@@ -29,7 +30,7 @@ Examples:
   labelmill runs pause 4f2a                 and resume 4f2a
 What each command does in each state: docs/operations.md`;
 
-/** `labelmill runs list|show|watch|pause|resume|cancel|rm`. */
+/** `labelmill runs list|show|watch|pause|resume|cancel|rm|retry`. */
 export function registerRuns(program: Command): void {
   const runs = program
     .command("runs")
@@ -60,6 +61,7 @@ export function registerRuns(program: Command): void {
     .addHelpText("after", `${where}\n${watchHelp}\nExample:\n  labelmill runs watch 4f2a`)
     .action(watchCommand);
   registerControls(runs);
+  registerRetry(runs);
 }
 
 const watchHelp =

@@ -28,6 +28,16 @@ export interface PinnedItem {
   readonly extra?: Readonly<Record<string, string>>;
   /** Known before any work to be unusable; becomes a failed row. */
   readonly failure?: Failure;
+  /** Where its row may be taken from; absent where it is made. */
+  readonly carry?: CarriedItem;
+}
+
+/** The row of an item in the dataset that the run's identity names as `against`. */
+export interface CarriedItem {
+  /** Its `item_index` there. */
+  readonly row: number;
+  /** Only where the item's bytes are still those of the row, which its place is to be asked. */
+  readonly ask: boolean;
 }
 
 /** A run of whole chunks; only the last chunk of the last segment may be short. */
@@ -86,6 +96,7 @@ const itemSchema = z.strictObject({
   line: z.int().min(1).exactOptional(),
   extra: z.custom<Record<string, string>>(isStringRecord, "expected an object of strings").exactOptional(),
   failure: z.strictObject({ code: z.enum(itemCodes), message: z.string() }).exactOptional(),
+  carry: z.strictObject({ row: count, ask: z.boolean() }).exactOptional(),
 }) satisfies z.ZodType<PinnedItem>;
 
 const sealedSchema = z.strictObject({
@@ -188,8 +199,8 @@ function encodeSegment(segment: Segment): Buffer {
   const { segment: n, firstChunk, chunks, firstItem, items, chunkSize, resumeToken, leftOut } = segment;
   const numbers = { segment: n, firstChunk, chunks, firstItem, items: items.length, chunkSize, resumeToken, leftOut };
   const header = { schemaVersion: 1, ...numbers };
-  const lines = items.map(({ index, id, uri, line, extra, failure }) =>
-    JSON.stringify({ index, id, uri, line, extra, failure }),
+  const lines = items.map(({ index, id, uri, line, extra, failure, carry }) =>
+    JSON.stringify({ index, id, uri, line, extra, failure, carry }),
   );
   return Buffer.from(`${[JSON.stringify(header), ...lines].join("\n")}\n`, "utf8");
 }

@@ -23,6 +23,15 @@ export const compactedIndexPath = "compacted/index.json";
 /** Written last: it exists = the run is complete. */
 export const summaryPath = "summary.json";
 
+/** Where retry `n`, from 1, lies in the dataset that it mends. */
+export const retryPath = (n: number): string => `retry-${String(n).padStart(4, "0")}`;
+
+/** The number of the retry whose folder `path` is, or null where it is none. */
+export function parseRetryPath(path: string): number | null {
+  const match = /^retry-(\d{4,})\/?$/.exec(path);
+  return match ? Number(match[1]) : null;
+}
+
 /** The pinned items of segment `n`. */
 export const segmentPath = (n: number): string => `${itemsPrefix}segment-${String(n).padStart(5, "0")}.jsonl.gz`;
 
@@ -39,9 +48,9 @@ export const compactedPath = (of: Omit<RowFile, "path">, format: PartFormat): st
 /** How the rows of a part or of a compacted file are encoded. */
 export const formatOfPath = (path: string): PartFormat => (path.endsWith(".jsonl") ? "jsonl" : "parquet");
 
-/** The chunk and format that a part's path names, or null where it is not the path of a part. */
+/** The chunk and format that a part's path names, also a retry's part, or null where it is not the path of a part. */
 export function parsePartPath(path: string): { readonly chunk: number; readonly format: PartFormat } | null {
-  const match = /^parts\/part-(\d{8,})\.(parquet|jsonl)$/.exec(path);
+  const match = /^(?:retry-\d{4,}\/)?parts\/part-(\d{8,})\.(parquet|jsonl)$/.exec(path);
   if (!match) return null;
   return { chunk: Number(match[1]), format: match[2] === "parquet" ? "parquet" : "jsonl" };
 }

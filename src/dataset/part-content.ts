@@ -8,6 +8,8 @@ export interface PartMaking {
   readonly attempts: number;
   /** Rows that are ok and whose prediction was made for another item with the same bytes. */
   readonly duplicates: number;
+  /** Rows that were carried over from another dataset. @default 0 */
+  readonly carried?: number;
   readonly workerVersion: string;
   /** ISO 8601, UTC. */
   readonly startedAt: string;

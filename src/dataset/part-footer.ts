@@ -27,6 +27,8 @@ export interface CompactedFooter {
 export interface CommittedCounts extends PartCounts {
   /** See `PartMaking`. 0 where the part does not say, as one of JSONL or of an earlier version. */
   readonly duplicates: number;
+  /** The same. */
+  readonly carried: number;
 }
 
 const count = z.int().min(0);
@@ -42,6 +44,7 @@ export const footerSchema = z.object({
       engine: z.string(),
       attempts: z.number(),
       duplicates: count.default(0),
+      carried: count.default(0),
       workerVersion: z.string(),
       startedAt: z.string(),
       finishedAt: z.string(),

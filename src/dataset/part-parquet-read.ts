@@ -99,12 +99,16 @@ function rowGroupsOf({ row_groups }: FileMetaData): { group: number; start: numb
 }
 
 /**
- * The embeddings of a Parquet file, a block for each row group, with the rows that lack one left out. Throws what the
- * decoders throw.
+ * The embeddings of a Parquet file, a block for each row group that has a row of the range, with the rows that lack one left
+ * out. Throws what the decoders throw.
  */
-export async function* readParquetEmbeddings(storage: Storage, path: string): AsyncGenerator<EmbeddingBlock> {
+export async function* readParquetEmbeddings(
+  storage: Storage,
+  path: string,
+  range: RowRange,
+): AsyncGenerator<EmbeddingBlock> {
   const readGroup = await openTable(storage, path);
-  for (const group of await groupsOf(storage, path)) {
+  for (const group of await groupsOf(storage, path, range)) {
     const blocks = readGroup(group).batches.flatMap((batch) => {
       const [indices, embeddings] = [batch.getChild("item_index")?.data[0], batch.getChild("embedding")?.data[0]];
       // A run that keeps none has no such column.
@@ -115,9 +119,14 @@ export async function* readParquetEmbeddings(storage: Storage, path: string): As
 }
 
 /** A part is one row group, which need not be looked up. */
-async function groupsOf(storage: Storage, path: string): Promise<readonly (number | undefined)[]> {
+async function groupsOf(
+  storage: Storage,
+  path: string,
+  { from, to }: RowRange,
+): Promise<readonly (number | undefined)[]> {
   if (!path.startsWith(compactedPrefix)) return [undefined];
-  return rowGroupsOf(await readMetadata(await openFile(storage, path))).map(({ group }) => group);
+  const groups = rowGroupsOf(await readMetadata(await openFile(storage, path)));
+  return groups.filter(({ start, end }) => start < to && end > from).map(({ group }) => group);
 }
 
 /** Moves the embeddings that are there together, in place. */

@@ -13,7 +13,7 @@ import type { CommittedCounts, PartFooter } from "./part-footer.js";
 import type { RowRange } from "./part-parquet-read.js";
 import { corrupt } from "./record-file.js";
 import { columnNames, countRows, type Row } from "./row.js";
-import type { RunHead } from "./run-head.js";
+import { type RunHead, rowsRunId } from "./run-head.js";
 import type { Storage } from "./storage/storage.js";
 
 export type { PartMaking } from "./part-content.js";
@@ -44,10 +44,10 @@ export async function commitPart(
   const columns = columnNames(embedding);
   const counts = countRows(rows);
   const content = { rows, columns, embedding, embeddingWidth, making, counts };
-  const bytes = await encode(format, { runId: head.runId, chunk, ...content });
+  const bytes = await encode(format, { runId: rowsRunId(head), chunk, ...content });
   const path = partPath(chunk, format);
   if ((await storage.createOnce(path, bytes)) === "created")
-    return { counts: { ...counts, duplicates: making.duplicates }, won: true };
+    return { counts: { ...counts, duplicates: making.duplicates, carried: making.carried ?? 0 }, won: true };
   const winner = await readPartCounts(storage, chunk, format);
   if (winner === null) throw corrupt(storage, path, "it vanished while it was read");
   if (winner.items !== rows.length) {
@@ -96,14 +96,20 @@ export async function readFileCounts(
     const footers = await readFooters(storage, { path, size });
     const found = footers.map(({ chunk }) => chunk);
     if (found.join() !== expected.join()) throw new Error(`it is of chunk ${found.join()}, its name says otherwise`);
-    return new Map(footers.map(({ chunk, counts, making }) => [chunk, { ...counts, duplicates: making.duplicates }]));
+    return new Map(footers.map(({ chunk, counts, making }) => [chunk, committedOf(counts, making)]));
   });
 }
 
-/** JSONL has no footer: what duplicates there were is not known. */
+/** As a footer says it. */
+function committedOf(counts: PartFooter["counts"], { duplicates, carried = 0 }: PartFooter["making"]): CommittedCounts {
+  return { ...counts, duplicates, carried };
+}
+
+/** JSONL has no footer: what duplicates and carried rows there were is not known. */
 const countLines = (rows: readonly Pick<Row, "status" | "error_code">[]): CommittedCounts => ({
   ...countRows(rows),
   duplicates: 0,
+  carried: 0,
 });
 
 async function readFooters(
@@ -139,13 +145,17 @@ export async function* readPartRows<K extends keyof Row = keyof Row>(
 
 /**
  * The embeddings of the part or compacted file at `path` that are there, in item order, in blocks; none in a run that keeps
- * none. Takes four fifths of the time of `readPartRows` with that column, and makes no garbage. Throws
+ * none. Blocks without a row in `range` may be left out. Takes four fifths of the time of `readPartRows` with that column, and makes no garbage. Throws
  * `RUN_DATASET_CORRUPT`, `STORAGE_*`.
  */
-export async function* readPartEmbeddings(storage: Storage, path: string): AsyncGenerator<EmbeddingBlock> {
+export async function* readPartEmbeddings(
+  storage: Storage,
+  path: string,
+  range: RowRange = everyRow,
+): AsyncGenerator<EmbeddingBlock> {
   try {
     if (formatOfPath(path) === "parquet") {
-      yield* (await parquetReader()).readParquetEmbeddings(storage, path);
+      yield* (await parquetReader()).readParquetEmbeddings(storage, path, range);
       return;
     }
     const wanted = { columns: ["item_index", "embedding"] as const, ...everyRow };
@@ -186,11 +196,12 @@ function requireChunkRows({ head, chunk, rows, embeddingWidth }: PartDraft): voi
   if (rows.length < 1 || rows.length > chunkSize) {
     throw new RangeError(`Expected \`rows\` to hold 1 to ${chunkSize} rows, got \`${rows.length}\``);
   }
+  const runId = rowsRunId(head);
   rows.forEach((row, i) => {
     const expected = chunk * chunkSize + i;
-    if (row.item_index !== expected || row.run_id !== head.runId) {
+    if (row.item_index !== expected || row.run_id !== runId) {
       const got = `${row.run_id}/${row.item_index}`;
-      throw new RangeError(`Expected row ${i} to be item ${head.runId}/${expected}, got \`${got}\``);
+      throw new RangeError(`Expected row ${i} to be item ${runId}/${expected}, got \`${got}\``);
     }
     if (embedding !== "none") requireEmbedding(row, embeddingWidth);
   });

@@ -37,6 +37,19 @@ export interface RunIdentity {
   readonly topK: number;
   readonly embedding: EmbeddingForm;
   readonly format: PartFormat;
+  /** The dataset that rows are carried over from. Absent where every row is made. */
+  readonly against?: AgainstDataset;
+  /** With `against`: which items are done again (`item-classes.ts`). */
+  readonly only?: readonly string[];
+  /** Of a retry: its number. It lies in the dataset that it is `against`, and its rows are rows of that one's run. */
+  readonly retry?: number;
+}
+
+/** A dataset by its place and its run. */
+export interface AgainstDataset {
+  readonly out: string;
+  readonly runId: string;
+  readonly epoch: string;
 }
 
 export interface RunHead {
@@ -76,6 +89,9 @@ const identitySchema = z.strictObject({
   topK: positive,
   embedding: z.enum(embeddingForms),
   format: z.enum(["parquet", "jsonl"]),
+  against: z.strictObject({ out: z.string(), runId: z.string(), epoch: z.string() }).exactOptional(),
+  only: z.array(z.string()).exactOptional(),
+  retry: positive.exactOptional(),
 }) satisfies z.ZodType<RunIdentity>;
 
 const headSchema = z.strictObject({
@@ -91,6 +107,11 @@ const headSchema = z.strictObject({
 export function identityHash(identity: RunIdentity): string {
   const sorted = Object.fromEntries(Object.entries(identity).sort(([a], [b]) => (a < b ? -1 : 1)));
   return createHash("sha256").update(JSON.stringify(sorted)).digest("hex");
+}
+
+/** The `run_id` of the run's rows: its own, or, of a retry, that of the run which it mends. */
+export function rowsRunId({ runId, identity }: Pick<RunHead, "runId" | "identity">): string {
+  return identity.retry === undefined || identity.against === undefined ? runId : identity.against.runId;
 }
 
 /**
@@ -163,7 +184,8 @@ async function refuseForeign(storage: Storage): Promise<void> {
 
 function requireIdentity(storage: Storage, head: RunHead, asked: RunIdentity): RunHead {
   if (identityHash(asked) === head.identitySha256) return head;
-  const differences = (Object.keys(asked) as (keyof RunIdentity)[])
+  const options = new Set(Object.keys({ ...head.identity, ...asked })) as Set<keyof RunIdentity>;
+  const differences = [...options]
     .filter((option) => JSON.stringify(head.identity[option]) !== JSON.stringify(asked[option]))
     .map((option) => `${option} ${show(head.identity[option])} vs ${show(asked[option])} asked for`);
   const details = { out: storage.location, runId: head.runId, differences: differences.join(", ") };
@@ -171,7 +193,7 @@ function requireIdentity(storage: Storage, head: RunHead, asked: RunIdentity): R
 }
 
 function show(value: unknown): string {
-  const text = typeof value === "string" ? value : JSON.stringify(value);
+  const text = typeof value === "string" ? value : (JSON.stringify(value) ?? "none");
   return text.length > 120 ? `${text.slice(0, 117)}...` : text;
 }
 

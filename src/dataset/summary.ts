@@ -16,6 +16,8 @@ export interface Summary {
    * saved. 0 where another version wrote it.
    */
   readonly duplicates: number;
+  /** Rows that were carried over from another dataset (`--against`), and cost no fetch or no model's work. */
+  readonly carried: number;
   /** From the making of the run's record to the last part's count: includes loading the model, and no time that it was paused. */
   readonly seconds: number;
   readonly imagesPerSecond: number;
@@ -42,6 +44,7 @@ const summarySchema = z.object({
   failed: count,
   failuresByCode: z.record(z.string(), count),
   duplicates: count.default(0),
+  carried: count.default(0),
   seconds: z.number(),
   imagesPerSecond: z.number(),
   engines: z.array(z.string()),
@@ -59,6 +62,6 @@ export function writeSummary(storage: Storage, summary: Summary): Promise<Summar
 }
 
 /** The summary, or null while the run is not complete. Throws `RUN_DATASET_CORRUPT`. */
-export function readSummary(storage: Storage): Promise<Summary | null> {
-  return readRecord(storage, summaryPath, summarySchema);
+export function readSummary(storage: Storage, path = summaryPath): Promise<Summary | null> {
+  return readRecord(storage, path, summarySchema);
 }

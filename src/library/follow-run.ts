@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { openStorage } from "../dataset/storage/open-storage.js";
+import type { Storage } from "../dataset/storage/storage.js";
 import { readSummary } from "../dataset/summary.js";
 import type { Start } from "../producer/schedule-book.js";
 import type { Redis } from "../shared/redis.js";
@@ -9,6 +9,7 @@ export interface FollowedRun {
   readonly redis: Redis;
   readonly runId: string;
   readonly out: string;
+  readonly openStorage: (location: string) => Storage;
   readonly signal: AbortSignal;
 }
 
@@ -24,7 +25,7 @@ export async function followRun(run: FollowedRun): Promise<Partial<Start>> {
   }
 }
 
-async function readEnd({ out }: FollowedRun): Promise<Partial<Start>> {
+async function readEnd({ out, openStorage }: FollowedRun): Promise<Partial<Start>> {
   const summary = await readSummary(openStorage(out));
   if (summary === null)
     return { state: "failed", reason: "its record is gone from Redis, and its dataset is not complete" };

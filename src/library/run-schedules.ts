@@ -5,7 +5,6 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { readRunHead } from "../dataset/run-head.js";
-import { openStorage } from "../dataset/storage/open-storage.js";
 import {
   beginStart,
   claimStarts,
@@ -28,8 +27,10 @@ import { isRefusal } from "../shared/redis.js";
 import { type CallContext, type CallOptions, interruption, resolveCall } from "./context.js";
 import { type EnqueueResult, enqueue } from "./enqueue.js";
 import { followRun } from "./follow-run.js";
+import { createDatasetOpener } from "./open-dataset.js";
 import { type RunRedis, requireRedis } from "./run-redis.js";
 import { cancelRun } from "./runs.js";
+import { optionsOfStart } from "./schedule-against.js";
 import { outOf } from "./scheduled-out.js";
 
 const lookEveryMs = 30_000;
@@ -169,7 +170,15 @@ async function performStart(executor: Executor, name: string, startMs: number): 
   try {
     const { runId, items } = await submit(executor, schedule, start);
     await updateStart(redis, name, startMs, { runId, items });
-    await end(await followRun({ redis, runId, out: start.out, signal: context.signal }));
+    await end(
+      await followRun({
+        redis,
+        runId,
+        out: start.out,
+        openStorage: createDatasetOpener(context),
+        signal: context.signal,
+      }),
+    );
   } catch (error) {
     if (context.signal.aborted || !(error instanceof LabelmillError)) throw error;
     await end({
@@ -184,7 +193,7 @@ async function submit(executor: Executor, schedule: Schedule, start: Start): Pro
   const { log, signal } = executor.context;
   while (true) {
     try {
-      return await enqueue(schedule.sources, callOf(executor, schedule, start));
+      return await enqueue(schedule.sources, await callOf(executor, schedule, start));
     } catch (error) {
       if (!isCode(error, "REDIS_REFUSED")) throw error;
       log.warn("a scheduled start waits", { schedule: schedule.name, reason: error.message });
@@ -210,7 +219,7 @@ async function cancelOthers({ context, redis }: Executor, { name }: Schedule, st
   const running = (await readStarts(redis, name)).filter(({ state }) => state === "running");
   const isOurs = running.some((start) => start.startMs === startMs);
   for (const other of isOurs ? [] : running) {
-    const runId = await runIdOf(other);
+    const runId = await runIdOf(context, other);
     if (runId === null) continue;
     await updateStart(redis, name, other.startMs, { reason: "a later start took its place" });
     await cancelRun(runId, { redisUrl: context.options.redisUrl }).catch((error: unknown) => {
@@ -221,9 +230,9 @@ async function cancelOthers({ context, redis }: Executor, { name }: Schedule, st
 }
 
 /** While its list is pinned a start's run is known by its dataset alone. */
-async function runIdOf({ runId, out }: Start): Promise<string | null> {
+async function runIdOf(context: CallContext, { runId, out }: Start): Promise<string | null> {
   if (runId !== null) return runId;
-  return readRunHead(openStorage(out)).then(
+  return readRunHead(createDatasetOpener(context)(out)).then(
     (head) => head.runId,
     (error: unknown) => {
       if (isCode(error, "RUN_NOT_A_DATASET")) return null;
@@ -233,8 +242,8 @@ async function runIdOf({ runId, out }: Start): Promise<string | null> {
 }
 
 /** The words of the schedule with this start's dataset; what is the process's own comes from it. */
-function callOf({ context }: Executor, schedule: Schedule, { out }: Start): CallOptions {
+async function callOf({ context, redis }: Executor, schedule: Schedule, start: Start): Promise<CallOptions> {
   const { redisUrl, cacheDir } = context.options;
-  // A run against the last dataset of its schedule (`lastOut` of its status) is to be named here: only now it is known.
-  return { ...schedule.options, out, redisUrl, cacheDir, log: context.log, signal: context.signal };
+  const own = { out: start.out, redisUrl, cacheDir, log: context.log, signal: context.signal };
+  return { ...(await optionsOfStart(redis, schedule, start)), ...own };
 }

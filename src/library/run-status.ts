@@ -2,11 +2,10 @@
  * What `runs` says of a run: from its record, or, where the private Redis that had it is gone, from its dataset. Read only;
  * nothing here waits for the run.
  */
+import { listCurrentRows, readCurrentSummary } from "../dataset/current-rows.js";
 import { readSealed } from "../dataset/items.js";
-import { listRowFiles } from "../dataset/row-files.js";
 import { readRunHead } from "../dataset/run-head.js";
 import type { Storage } from "../dataset/storage/storage.js";
-import { readSummary } from "../dataset/summary.js";
 import { countQueued } from "../producer/chunk-queue.js";
 import { messageOf } from "../shared/errors.js";
 import type { Redis } from "../shared/redis.js";
@@ -165,9 +164,9 @@ async function readDataset({ runId, out }: Pick<LeftRun, "runId" | "out">, openS
     const storage = openStorage(out);
     const head = await readRunHead(storage);
     if (head.runId !== runId) return { ...none, problem: `${out} holds run ${head.runId} now; ${forget(runId)}` };
-    const files = await listRowFiles(storage, head.identity.format);
+    const files = await listCurrentRows(storage, head.identity.format);
     const parts = files.reduce((sum, { chunks }) => sum + chunks, 0);
-    const [summary, sealed] = [await readSummary(storage), await readSealed(storage)];
+    const [summary, sealed] = [await readCurrentSummary(storage), await readSealed(storage)];
     return { head, summary, sealed, parts, problem: null };
   } catch (error) {
     // One dataset that is gone must not hide the other runs.

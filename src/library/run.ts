@@ -25,6 +25,7 @@ import type { Worker } from "../worker/start.js";
 import { type CallContext, type CallOptions, interruption, resolveCall, unlessInterrupted } from "./context.js";
 import { ensureModel } from "./ensure-model.js";
 import { findFinished } from "./finished.js";
+import { findGrown, type Grown } from "./grown.js";
 import { startToldWorker } from "./health.js";
 import { openCall, requireItemsOnce } from "./open-call.js";
 import { createDatasetOpener } from "./open-dataset.js";
@@ -53,6 +54,8 @@ export interface RunResult {
   readonly summary: Summary;
   /** The dataset was complete before; nothing was done. */
   readonly wasComplete: boolean;
+  /** With `wasComplete`: what its sources hold by now that it lacks; null where that is not known. */
+  readonly grown: Grown | null;
 }
 
 /** A run whose work begins. */
@@ -95,10 +98,20 @@ async function runIn(
   const web = await readWebAccess(options, places);
   const model = await describeModel(places.cacheDir, options.model, options.precision);
   const submission = await openCall(context, sources, { model, web });
+  return runSubmission(context, submission, { web, name: sources.join(", "), ...hooks });
+}
+
+/** Does a run as it was asked for, or what is left of it. `name` is that of its sources, for messages. */
+export async function runSubmission(
+  context: CallContext,
+  submission: Submission,
+  { web, name, ...hooks }: Pick<ActiveRun, "web" | "onProgress" | "onStart"> & { readonly name: string },
+): Promise<RunResult> {
   const place = createDatasetOpener(context)(submission.out);
   const finished = await unlessInterrupted(context.signal, findFinished(place, submission.identity));
-  if (finished !== null) return { summary: finished, wasComplete: true };
-  await requireItemsOnce(context, submission, place, sources.join(", "));
+  if (finished !== null)
+    return { summary: finished, wasComplete: true, grown: await findGrown(context, submission, place) };
+  await requireItemsOnce(context, submission, place, name);
   await ensureModel(context);
   const openRedis = await prepareRedis(context);
   const { head } = await unlessInterrupted(context.signal, createRunHead(place, submission.identity));
@@ -110,7 +123,7 @@ async function runIn(
     const active = { context, submission, storage, head, redis, outages, web, ...hooks };
     const summary = await runToTheEnd(active).catch((error: unknown) => endedOtherwise(active, error));
     isFinished = true;
-    return { summary, wasComplete: false };
+    return { summary, wasComplete: false, grown: null };
   } finally {
     await redis.close({ discard: isFinished });
   }

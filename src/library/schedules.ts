@@ -1,6 +1,5 @@
 /** Schedules: adding, showing and removing them. What executes them is `run-schedules.ts`. */
 import { isAbsolute, resolve } from "node:path";
-import { openStorage } from "../dataset/storage/open-storage.js";
 import {
   type CatchUp,
   dropSchedule,
@@ -24,8 +23,10 @@ import type { Redis } from "../shared/redis.js";
 import { describeModel } from "../worker/model/describe-model.js";
 import { type CallContext, type CallOptions, resolveCall } from "./context.js";
 import { openCall } from "./open-call.js";
+import { createDatasetOpener } from "./open-dataset.js";
 import { requireRedis } from "./run-redis.js";
 import type { RunsOptions } from "./runs.js";
+import { fixedAgainst, withoutLast } from "./schedule-against.js";
 import { outOf, type ScheduledStart, scheduledStart } from "./scheduled-out.js";
 import { readWebAccess } from "./web-access.js";
 
@@ -160,13 +161,15 @@ async function checkCall(context: CallContext, sources: readonly string[], out: 
   const { options, places } = context;
   const model = await describeModel(places.cacheDir, options.model, options.precision);
   const web = await readWebAccess(options, places);
-  const { out: location } = await openCall(context, sources, { model, web });
+  const first = { ...context, options: withoutLast(options) };
+  const { out: location } = await openCall(first, sources, { model, web });
   // The place of a dataset that cannot be: it is not looked at.
-  openStorage(options.out === null ? location : out);
+  createDatasetOpener(context)(options.out === null ? location : out);
 }
 
 /** What fixes the rows, and what a run may be told: pinned, since an executor may have other settings. */
-function pinnedOptions({ options }: CallContext): Record<string, unknown> {
+function pinnedOptions({ options: given, places }: CallContext): Record<string, unknown> {
+  const options = { ...given, against: fixedAgainst(given.against, places.cwd) };
   const names = optionNames.filter((name) => {
     const spec: OptionSpec = optionTable[name];
     const isOwn = name === "out" || name === "redisUrl" || spec.class === "execution";

@@ -23,8 +23,9 @@ import { cutSegments, type ListPosition, positionAfter } from "./chunk.js";
 import { dropQueue, isQueueEmpty, queueChunks } from "./chunk-queue.js";
 import { countsSince, sumCounts } from "./counts.js";
 import { createSeenUris, type SeenUris } from "./seen-uris.js";
-import type { Source, SourceItem } from "./source/source.js";
+import type { Source } from "./source/source.js";
 import { vetItems } from "./vet-item.js";
+import { dropSeen, takeItems } from "./wanted-items.js";
 
 export interface EnqueueContext {
   readonly head: RunHead;
@@ -154,18 +155,6 @@ async function pinnedUris(storage: Storage, end: number): Promise<SeenUris> {
   return seen;
 }
 
-/** Bad lines are no duplicates of each other: each is a row with its line. */
-async function* dropSeen(
-  items: AsyncIterable<SourceItem>,
-  seen: SeenUris,
-  dropped: { "duplicate uri": number },
-): AsyncGenerator<SourceItem> {
-  for await (const item of items) {
-    if (item.failure !== undefined || seen.add(item.uri)) yield item;
-    else dropped["duplicate uri"] += 1;
-  }
-}
-
 /** Counts a durable segment into the record and queues its uncounted chunks. Returns how many. */
 async function queueSegment(
   { head, redis }: Pick<EnqueueContext, "head" | "redis">,
@@ -178,19 +167,4 @@ async function queueSegment(
   const open = chunks.filter((_, i) => counted[i] !== true);
   if (open.length > 0) await queueChunks(redis, head.runId, segment, open);
   return open.length;
-}
-
-async function* takeItems(
-  items: AsyncIterable<SourceItem>,
-  most: number,
-  signal: AbortSignal,
-): AsyncGenerator<SourceItem> {
-  let taken = 0;
-  if (most <= 0) return;
-  for await (const item of items) {
-    if (signal.aborted) throw new LabelmillError("RUN_INTERRUPTED");
-    yield item;
-    taken += 1;
-    if (taken >= most) return;
-  }
 }

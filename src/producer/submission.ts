@@ -1,8 +1,9 @@
 import { basename, extname, join } from "node:path";
-import { identityHash, type RunIdentity } from "../dataset/run-head.js";
+import { type AgainstDataset, identityHash, type RunIdentity } from "../dataset/run-head.js";
 import { canonicalLocation } from "../dataset/storage/open-storage.js";
 import { LabelmillError } from "../shared/errors.js";
 import type { ResolvedOptions } from "../shared/options.js";
+import { type CarryOver, openCarrySource } from "./reprocess/carry-source.js";
 import { openSources, type SourcePlace, stdinName } from "./source/open-source.js";
 import type { Source } from "./source/source.js";
 
@@ -17,11 +18,16 @@ export interface Submission {
   readonly out: string;
 }
 
+/** An earlier dataset that rows are carried over from, and how items are compared with it. */
+export interface Against extends CarryOver {
+  readonly dataset: AgainstDataset;
+}
+
 /** Opens the sources and works out the run's identity and place. Throws RUN_SOURCE_*. */
 export async function openSubmission(
   args: readonly string[],
   options: ResolvedOptions,
-  { model, ...place }: SourcePlace & { readonly model: PinnedModel },
+  { model, against, ...place }: SourcePlace & { readonly model: PinnedModel; readonly against: Against | null },
 ): Promise<Submission> {
   const { include, exclude, allFiles, limit, chunkSize, topK, embedding, format } = options;
   const { uriColumn, idColumn, keepColumns, inputFormat, sample, sampleSeed, dedupe } = options;
@@ -32,8 +38,10 @@ export async function openSubmission(
   const selection = { sources: names, include, exclude, allFiles, ...share, ...columns };
   const { modelSha256, preprocessSha256, precision } = model;
   const pinned = { model: options.model, modelSha256, preprocessSha256, precision };
-  const identity = { ...selection, chunkSize, ...pinned, topK, embedding, format };
-  return { source, identity, out: canonicalLocation(options.out ?? defaultOut(identity), place.cwd) };
+  const carried = against === null ? {} : { against: against.dataset, only: against.only };
+  const identity = { ...selection, chunkSize, ...pinned, topK, embedding, format, ...carried };
+  const own = against === null ? source : openCarrySource(source, against);
+  return { source: own, identity, out: canonicalLocation(options.out ?? defaultOut(identity), place.cwd) };
 }
 
 /** What came from stdin is not known by its name: the same command may mean another list. */

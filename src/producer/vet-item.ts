@@ -10,10 +10,12 @@ export async function* vetItems(items: AsyncIterable<SourceItem>): AsyncGenerato
 
 /**
  * The item as it may be pinned, whichever source gave it: http and https uris in canonical form; one that carries
- * credentials, or is none, fails with ITEM_INVALID and is shown without them.
+ * credentials, or is none, fails with ITEM_INVALID and is shown without them. An item that was vetted comes out as it is: in a
+ * rerun it passes here twice.
  */
 export function vetItem(item: SourceItem): SourceItem {
-  if (item.failure !== undefined) return { ...item, uri: redactUri(item.uri) };
+  if (item.failure !== undefined)
+    return { ...item, uri: isTarUri(item.uri) ? redactTarUri(item.uri) : redactUri(item.uri) };
   if (item.uri.startsWith("/") || item.uri.startsWith("file:")) return item;
   const vetted = isTarUri(item.uri) ? vetTarUri(item.uri) : vetUri(item.uri);
   if (vetted.ok) return { ...item, uri: vetted.uri };

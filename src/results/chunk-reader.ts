@@ -1,9 +1,8 @@
-import type { RowFile } from "../dataset/layout.js";
+import { type CurrentRows, findRows, rowsOfChunk } from "../dataset/current-rows.js";
 import { readFileCounts, readPartRows } from "../dataset/part.js";
 import type { CommittedCounts } from "../dataset/part-footer.js";
 import type { Row } from "../dataset/row.js";
 import type { Storage } from "../dataset/storage/storage.js";
-import { findFile } from "./open.js";
 
 /** Gives the rows of a dataset chunk by chunk, wherever they lie. Chunks are asked for in ascending order. */
 export interface ChunkReader {
@@ -14,7 +13,7 @@ export interface ChunkReader {
 }
 
 interface OpenFile {
-  readonly file: RowFile;
+  readonly file: CurrentRows;
   readonly counts: ReadonlyMap<number, CommittedCounts>;
   readonly rows: AsyncGenerator<Row>;
   /** Chunk whose rows come next. */
@@ -22,15 +21,17 @@ interface OpenFile {
 }
 
 /** A file is read once, from its start to its end. */
-export function createChunkReader(storage: Storage, files: readonly RowFile[], chunkSize: number): ChunkReader {
+export function createChunkReader(storage: Storage, files: readonly CurrentRows[], chunkSize: number): ChunkReader {
   let open: OpenFile | null = null;
   const openAt = async (chunk: number): Promise<OpenFile | null> => {
-    const file = findFile(files, chunk);
+    const file = findRows(files, chunk);
     if (file === null) return null;
     if (open?.file === file) return open;
-    const counts = await readFileCounts(storage, file, chunkSize);
+    const counts = await readFileCounts(storage, file.file, chunkSize);
     if (counts === null) return null;
-    open = { file, counts, rows: readPartRows<keyof Row>(storage, file.path), next: file.firstChunk };
+    const { from } = rowsOfChunk(file, file.firstChunk, chunkSize);
+    const rows = readPartRows<keyof Row>(storage, file.path, undefined, { from, to: Number.POSITIVE_INFINITY });
+    open = { file, counts, rows, next: file.firstChunk };
     return open;
   };
   return {
@@ -46,7 +47,7 @@ export function createChunkReader(storage: Storage, files: readonly RowFile[], c
 }
 
 async function take({ file, counts, rows, next }: OpenFile): Promise<Row[]> {
-  const isLast = next === file.firstChunk + file.chunks - 1;
+  const isLast = next === file.file.firstChunk + file.file.chunks - 1;
   // What is too much shows at the end.
   const most = isLast ? Number.POSITIVE_INFINITY : (counts.get(next)?.items ?? 0);
   const taken: Row[] = [];

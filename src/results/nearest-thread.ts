@@ -5,14 +5,14 @@ import { LabelmillError } from "../shared/errors.js";
 import { findNearest } from "./nearest.js";
 import type { NearestAnswer, NearestTask } from "./nearest-threads.js";
 
-const { location, store, paths, query } = workerData as NearestTask;
+const { location, store, searched, query } = workerData as NearestTask;
 
 function post(answer: NearestAnswer): void {
   parentPort?.postMessage(answer);
 }
 
 try {
-  post({ neighbours: await findNearest(openStorage(location, store), paths, query) });
+  post({ neighbours: await findNearest(openStorage(location, store), searched, query) });
 } catch (error) {
   // An error of another class ends the thread, and with it the search.
   if (!(error instanceof LabelmillError)) throw error;

@@ -4,14 +4,14 @@ import { Worker } from "node:worker_threads";
 import type { RowFile } from "../dataset/layout.js";
 import { errorFromAfar, type RunErrorCode } from "../shared/errors.js";
 import type { StoreSettings } from "../shared/s3/client.js";
-import { findNearest, mergeNearest, type NearestQuery, type Neighbour } from "./nearest.js";
+import { findNearest, mergeNearest, type NearestQuery, type Neighbour, type Searched } from "./nearest.js";
 import type { OpenedResults } from "./open.js";
 
 /** What one thread is given. */
 export interface NearestTask {
   readonly location: string;
   readonly store: StoreSettings | undefined;
-  readonly paths: readonly string[];
+  readonly searched: Searched;
   readonly query: NearestQuery;
 }
 
@@ -31,16 +31,21 @@ const mostBytesAtOnce = 128 * 2 ** 20;
  * many parts. Throws the reason of the dataset's signal where that aborts.
  */
 export async function findNearestInThreads(
-  { storage, files, reading }: OpenedResults,
+  { storage, files, head, reading }: OpenedResults,
   query: Omit<NearestQuery, "signal">,
 ): Promise<Neighbour[]> {
   const { store, signal } = reading;
-  const paths = files.map(({ path }) => path);
+  const { chunkSize } = head.identity;
   const threads = await threadsFor(files, async (path) => (await storage.size(path)) ?? 0);
-  if (threads < 2) return findNearest(storage, paths, { ...query, signal });
+  if (threads < 2) return findNearest(storage, { files, chunkSize }, { ...query, signal });
   // Dealt out in turn, so that threads end together.
-  const shares = Array.from({ length: threads }, (_, n) => paths.filter((_, i) => i % threads === n));
-  const tasks = shares.map((share) => ({ location: storage.location, store, paths: share, query }));
+  const shares = Array.from({ length: threads }, (_, n) => files.filter((_, i) => i % threads === n));
+  const tasks = shares.map((share) => ({
+    location: storage.location,
+    store,
+    searched: { files: share, chunkSize },
+    query,
+  }));
   return mergeNearest(await Promise.all(tasks.map((task) => runThread(task, signal))), query.top);
 }
 

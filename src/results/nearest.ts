@@ -1,4 +1,5 @@
-import { readPartEmbeddings } from "../dataset/part.js";
+import { readCurrentEmbeddings } from "../dataset/current-embeddings.js";
+import type { CurrentRows } from "../dataset/current-rows.js";
 import type { Storage } from "../dataset/storage/storage.js";
 
 /** A row by how near its embedding is. */
@@ -6,6 +7,13 @@ export interface Neighbour {
   readonly itemIndex: number;
   /** Of the angle between the embeddings, in float64. */
   readonly cosine: number;
+}
+
+/** Where to search. */
+export interface Searched {
+  readonly files: readonly CurrentRows[];
+  /** Of the run. */
+  readonly chunkSize: number;
 }
 
 export interface NearestQuery {
@@ -18,17 +26,17 @@ export interface NearestQuery {
 }
 
 /**
- * The `top` rows of the files at `paths` that are nearest by cosine, nearest first, equal ones by index. Exact: every
+ * The `top` of the `searched` rows that are nearest by cosine, nearest first, equal ones by index. Exact: every
  * embedding is compared. One of zeros has no direction and is passed over. Throws RangeError where widths differ.
  */
 export async function findNearest(
   storage: Storage,
-  paths: readonly string[],
+  searched: Searched,
   { embedding: query, top, except, signal }: NearestQuery,
 ): Promise<Neighbour[]> {
   let best: Neighbour[] = [];
   const length = Math.sqrt(query.reduce((sum, x) => sum + x * x, 0));
-  for await (const { itemIndices, width, floats } of blocksOf(storage, paths, signal)) {
+  for await (const { itemIndices, width, floats } of blocksOf(storage, searched, signal)) {
     if (itemIndices.length > 0 && width !== query.length) {
       throw new RangeError(`Expected an embedding of ${width} floats, got ${query.length}`);
     }
@@ -44,10 +52,10 @@ export async function findNearest(
   return best;
 }
 
-async function* blocksOf(storage: Storage, paths: readonly string[], signal: AbortSignal | undefined) {
-  for (const path of paths) {
+async function* blocksOf(storage: Storage, { files, chunkSize }: Searched, signal: AbortSignal | undefined) {
+  for (const rows of files) {
     signal?.throwIfAborted();
-    yield* readPartEmbeddings(storage, path);
+    yield* readCurrentEmbeddings(storage, rows, chunkSize);
   }
 }
 

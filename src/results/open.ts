@@ -1,11 +1,17 @@
-import type { RowFile } from "../dataset/layout.js";
+import {
+  type CurrentRows,
+  findRows,
+  listCurrentRows,
+  rangeOf,
+  readCurrentSummary,
+  rowsOfChunk,
+} from "../dataset/current-rows.js";
 import { readPartRows } from "../dataset/part.js";
 import type { Row } from "../dataset/row.js";
-import { listRowFiles } from "../dataset/row-files.js";
 import { type RunHead, readRunHead } from "../dataset/run-head.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
 import type { Storage } from "../dataset/storage/storage.js";
-import { readSummary, type Summary } from "../dataset/summary.js";
+import type { Summary } from "../dataset/summary.js";
 import type { StoreSettings } from "../shared/s3/client.js";
 
 /** A dataset as it was when it was opened: its committed parts, complete or not. Holds nothing open. */
@@ -13,7 +19,7 @@ export interface Results {
   readonly head: RunHead;
   /** Null while the run is not complete. */
   readonly summary: Summary | null;
-  /** Paths, or s3: uris, of the files that hold the committed rows, in item order. */
+  /** Paths, or s3: uris, of the files that hold the committed rows, each once, in the order of their first. */
   readonly partPaths: readonly string[];
   /**
    * Every committed row in item order, the rows of one part (or 1,024 of a compacted file) in memory at a time. With
@@ -44,7 +50,7 @@ export interface OpenedResults extends Results {
   readonly storage: Storage;
   readonly reading: ReadingOptions;
   /** What holds the rows, in item order. */
-  readonly files: readonly RowFile[];
+  readonly files: readonly CurrentRows[];
 }
 
 /**
@@ -56,16 +62,16 @@ export async function openResults(out: string, reading: ReadingOptions = {}): Pr
   const storage = openStorage(out, store, signal);
   const head = await readRunHead(storage);
   // The summary first: it is written last, so if it is there then all parts are.
-  const summary = await readSummary(storage);
+  const summary = await readCurrentSummary(storage);
   const { format, chunkSize } = head.identity;
-  const files = await listRowFiles(storage, format);
+  const files = await listCurrentRows(storage, format);
   return {
     head,
     summary,
     storage,
     reading,
     files,
-    partPaths: files.map(({ path }) => `${storage.location}/${path}`),
+    partPaths: [...new Set(files.map(({ path }) => `${storage.location}/${path}`))],
     async *rows(options) {
       let position = 0;
       try {
@@ -75,16 +81,17 @@ export async function openResults(out: string, reading: ReadingOptions = {}): Pr
         }
       } catch (error) {
         // Compacted since, by somebody else: a complete dataset, where rows stand at their index.
-        const now = await listRowFiles(storage, format);
+        const now = await listCurrentRows(storage, format);
         if (now[0]?.path === files[0]?.path || summary === null) throw error;
         yield* rowsFrom({ storage, files: now, chunkSize, signal }, position, options?.columns);
       }
     },
     async rowAt(itemIndex, options) {
-      const file = findFile(files, Math.floor(itemIndex / chunkSize));
-      if (file === null) return null;
-      const from = itemIndex - file.firstChunk * chunkSize;
-      const found = readPartRows(storage, file.path, options?.columns, { from, to: from + 1 });
+      const chunk = Math.floor(itemIndex / chunkSize);
+      const rows = findRows(files, chunk);
+      if (rows === null) return null;
+      const from = rowsOfChunk(rows, chunk, chunkSize).from + (itemIndex % chunkSize);
+      const found = readPartRows(storage, rows.path, options?.columns, { from, to: from + 1 });
       for await (const row of found) return row;
       return null;
     },
@@ -93,7 +100,7 @@ export async function openResults(out: string, reading: ReadingOptions = {}): Pr
 
 interface Reading {
   readonly storage: Storage;
-  readonly files: readonly RowFile[];
+  readonly files: readonly CurrentRows[];
   readonly chunkSize: number;
   readonly signal: AbortSignal | undefined;
 }
@@ -104,22 +111,11 @@ async function* rowsFrom<K extends keyof Row>(
   first: number,
   columns: readonly K[] | undefined,
 ): AsyncGenerator<Pick<Row, K>> {
-  for (const { path, firstChunk, chunks } of files) {
+  for (const rows of files) {
     signal?.throwIfAborted();
-    if ((firstChunk + chunks) * chunkSize <= first) continue;
-    const from = Math.max(0, first - firstChunk * chunkSize);
-    yield* readPartRows(storage, path, columns, { from, to: Number.POSITIVE_INFINITY });
+    if ((rows.firstChunk + rows.chunks) * chunkSize <= first) continue;
+    const { from, to } = rangeOf(rows, chunkSize);
+    const passed = Math.max(0, first - rows.firstChunk * chunkSize);
+    yield* readPartRows(storage, rows.path, columns, { from: from + passed, to });
   }
-}
-
-/** The file with the rows of that chunk, or null. */
-export function findFile(files: readonly RowFile[], chunk: number): RowFile | null {
-  let [low, high] = [0, files.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((files[middle]?.firstChunk ?? 0) <= chunk) low = middle + 1;
-    else high = middle;
-  }
-  const file = files[low - 1];
-  return file !== undefined && chunk < file.firstChunk + file.chunks ? file : null;
 }

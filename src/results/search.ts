@@ -2,13 +2,13 @@
  * Finding rows again: by how near their embeddings are to that of another row or of an image, or by their label. What an
  * image's embedding is, the caller knows (`library/search`); nothing here runs a model.
  */
-import type { RowFile } from "../dataset/layout.js";
+import { type CurrentRows, findRows, rowsOfChunk } from "../dataset/current-rows.js";
 import { readPartRows } from "../dataset/part.js";
 import type { Row } from "../dataset/row.js";
 import { editDistance } from "../shared/edit-distance.js";
 import { LabelmillError } from "../shared/errors.js";
 import { findNearestInThreads } from "./nearest-threads.js";
-import { findFile, type OpenedResults } from "./open.js";
+import type { OpenedResults } from "./open.js";
 
 const hitColumns = ["item_index", "item_id", "uri", "label", "label_index", "score"] as const;
 
@@ -43,17 +43,19 @@ type HitRow = Omit<Hit, "cosine">;
 /** The rows with these indices, file by file: however many there are, one file is read at a time, and once. */
 async function readHits(results: OpenedResults, indices: ReadonlySet<number>): Promise<ReadonlyMap<number, HitRow>> {
   const { files, storage, head, reading } = results;
-  const byFile = new Map<RowFile, number[]>();
+  const byFile = new Map<CurrentRows, number[]>();
   for (const index of indices) {
-    const file = findFile(files, Math.floor(index / head.identity.chunkSize));
+    const file = findRows(files, Math.floor(index / head.identity.chunkSize));
     if (file !== null) byFile.set(file, [...(byFile.get(file) ?? []), index]);
   }
   const found = new Map<number, HitRow>();
-  for (const [{ path, firstChunk }, wanted] of byFile) {
+  for (const [file, wanted] of byFile) {
     reading.signal?.throwIfAborted();
-    const places = wanted.map((index) => index - firstChunk * head.identity.chunkSize);
+    const { chunkSize } = head.identity;
+    const { from } = rowsOfChunk(file, file.firstChunk, chunkSize);
+    const places = wanted.map((index) => from + index - file.firstChunk * chunkSize);
     const range = { from: Math.min(...places), to: Math.max(...places) + 1 };
-    for await (const row of readPartRows(storage, path, hitColumns, range)) {
+    for await (const row of readPartRows(storage, file.path, hitColumns, range)) {
       if (indices.has(row.item_index)) found.set(row.item_index, row);
     }
   }

@@ -3,17 +3,18 @@
  * them item by item, then the counts with the footers, the seal and the summary. It trusts no counter. Called by
  * `labelmill results verify` and by the tests; needs neither Redis nor the model.
  */
+
+import { type CurrentRows, findRows, listCurrentRows, readCurrentSummary } from "../dataset/current-rows.js";
 import { chunkItems, type PinnedItem, readSealed, readSegments, type Sealed } from "../dataset/items.js";
-import { compactedPrefix, parsePartPath, partPath, partsPrefix, type RowFile } from "../dataset/layout.js";
+import { compactedPrefix, parsePartPath, partPath, partsPrefix } from "../dataset/layout.js";
 import { countRows, type PartCounts, type Row } from "../dataset/row.js";
-import { listRowFiles } from "../dataset/row-files.js";
 import { type RunHead, readRunHead } from "../dataset/run-head.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
 import type { Storage } from "../dataset/storage/storage.js";
-import { readSummary, type Summary } from "../dataset/summary.js";
+import type { Summary } from "../dataset/summary.js";
 import { isCode } from "../shared/errors.js";
 import { type ChunkReader, createChunkReader } from "./chunk-reader.js";
-import { findFile, type ReadingOptions } from "./open.js";
+import type { ReadingOptions } from "./open.js";
 
 export interface Verification {
   readonly runId: string;
@@ -35,8 +36,8 @@ export async function verifyResults(out: string, { store, signal }: ReadingOptio
   const storage = openStorage(out, store, signal);
   const head = await readRunHead(storage);
   // What is written last is read first: then nothing that it tells of can be missing below.
-  const [summary, sealed] = [await readSummary(storage), await readSealed(storage)];
-  const files = await listRowFiles(storage, head.identity.format);
+  const [summary, sealed] = [await readCurrentSummary(storage), await readSealed(storage)];
+  const files = await listCurrentRows(storage, head.identity.format);
   const reader = createChunkReader(storage, files, head.identity.chunkSize);
   const problems: string[] = [];
   const totals = { items: 0, rows: 0, ok: 0, failed: 0, parts: 0, chunks: 0 };
@@ -45,7 +46,7 @@ export async function verifyResults(out: string, { store, signal }: ReadingOptio
     for (let chunk = segment.firstChunk; chunk < segment.firstChunk + segment.chunks; chunk += 1) {
       totals.chunks += 1;
       signal?.throwIfAborted();
-      const path = findFile(files, chunk)?.path ?? partPath(chunk, head.identity.format);
+      const path = findRows(files, chunk)?.path ?? partPath(chunk, head.identity.format);
       const counts = await verifyPart({ reader, head, path, chunk, items: chunkItems(segment, chunk) }, problems);
       if (counts === null) continue;
       totals.parts += 1;
@@ -106,7 +107,7 @@ function sameCounts(a: PartCounts, b: PartCounts): boolean {
 /** Parts that are left beside the files that hold their rows now are none: nothing reads them, and `compact` removes them. */
 async function findStrayFiles(
   storage: Storage,
-  { head, files, chunks }: { readonly head: RunHead; readonly files: readonly RowFile[]; readonly chunks: number },
+  { head, files, chunks }: { readonly head: RunHead; readonly files: readonly CurrentRows[]; readonly chunks: number },
   problems: string[],
 ): Promise<void> {
   for (const path of await storage.list(partsPrefix)) {

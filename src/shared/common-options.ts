@@ -15,13 +15,19 @@ const everywhere: readonly CommandName[] = [
   "runs",
   "schedule",
   "results search",
+  "plan",
+  "diff",
+  "runs retry",
 ];
 
 export const commonOptions = {
   cacheDir: option<string | null>({
     flag: "--cache-dir <dir>",
     class: "execution",
-    commands: ["run", "enqueue", "work", "models", "models verify", "doctor", "results search", "schedule"],
+    commands: [
+      ...(["run", "enqueue", "work", "models", "models verify", "doctor", "results search", "schedule"] as const),
+      ...(["plan", "runs retry"] as const),
+    ],
     description: "where models are kept",
     expected: "a directory",
     schema: text.nullable(),

@@ -9,6 +9,7 @@ import { type ErrorSpec, failed, item, usage } from "./error-spec.js";
 import { fetchErrors } from "./fetch-errors.js";
 import { healthErrors } from "./health-errors.js";
 import { redisErrors } from "./redis-errors.js";
+import { reprocessErrors } from "./reprocess-errors.js";
 import { resultsErrors } from "./results-errors.js";
 import { scheduleErrors } from "./schedule-errors.js";
 import { storeErrors } from "./store-errors.js";
@@ -132,6 +133,7 @@ export const errorTable = {
   ...scheduleErrors,
   ...healthErrors,
   ...redisErrors,
+  ...reprocessErrors,
   RUN_INTERRUPTED: {
     scope: "run",
     template: "Interrupted; repeat the same command to go on",

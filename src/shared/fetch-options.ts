@@ -3,9 +3,9 @@ import { isIP, isIPv4 } from "node:net";
 import { z } from "zod";
 import { type CommandName, flagValue, integer, option, text, texts } from "./option-spec.js";
 
-const working: readonly CommandName[] = ["run", "work"];
+const working: readonly CommandName[] = ["run", "work", "runs retry"];
 /** Also what lists and shards on web servers are read by. */
-const asking: readonly CommandName[] = ["run", "enqueue", "work"];
+const asking: readonly CommandName[] = ["run", "enqueue", "work", "plan", "runs retry"];
 const longestMs = 3_600_000;
 
 /** An address, or a network as `10.0.0.0/8`. */

@@ -15,7 +15,10 @@ export type CommandName =
   | "results"
   | "results search"
   | "runs"
-  | "schedule";
+  | "schedule"
+  | "runs retry"
+  | "plan"
+  | "diff";
 
 export interface OptionSpec<T = unknown> {
   /** As a flag is written, without a value for booleans: `--chunk-size <n>`. */

@@ -10,12 +10,13 @@ import { fetchOptions } from "./fetch-options.js";
 import { healthOptions } from "./health-options.js";
 import { type CommandName, duration, integer, option, text } from "./option-spec.js";
 import { type Precision, precisions } from "./precision.js";
+import { reprocessOptions } from "./reprocess-options.js";
 import { s3Options } from "./s3-options.js";
 import { sourceOptionTable } from "./source-option-table.js";
 import { workerOptions } from "./worker-options.js";
 
 const producing: readonly CommandName[] = ["run", "enqueue"];
-const working: readonly CommandName[] = ["run", "work"];
+const working: readonly CommandName[] = ["run", "work", "runs retry"];
 
 export const optionTable = {
   out: option<string | null>({
@@ -30,6 +31,7 @@ export const optionTable = {
     defaultText: "./labelmill-out/<source>-<8 hex of the identity>",
   }),
   ...sourceOptionTable,
+  ...reprocessOptions,
   chunkSize: option<number>({
     flag: "--chunk-size <n>",
     class: "identity",
@@ -42,7 +44,7 @@ export const optionTable = {
   model: option<string>({
     flag: "--model <name>",
     class: "identity",
-    commands: [...producing, "work", "doctor"],
+    commands: [...producing, "work", "doctor", "plan"],
     description: "model to run, of the catalog or imported; see `labelmill models list`",
     expected: "the name of a model",
     schema: text,
@@ -51,7 +53,7 @@ export const optionTable = {
   precision: option<Precision>({
     flag: "--precision <precision>",
     class: "identity",
-    commands: [...producing, "work", "doctor"],
+    commands: [...producing, "work", "doctor", "plan"],
     description:
       "arithmetic of the model; int8 is about 3 times as fast on CPUs with VNNI, int8-7bit is for CPUs without",
     expected: "fp32, int8 or int8-7bit (there is no fp16 yet; take fp32 on a GPU)",
@@ -61,7 +63,7 @@ export const optionTable = {
   topK: option<number>({
     flag: "--top-k <n>",
     class: "identity",
-    commands: producing,
+    commands: [...producing, "plan"],
     description: "classes kept a row, best first",
     expected: "an integer from 1 to 1000",
     schema: integer(1, 1000),
@@ -70,7 +72,7 @@ export const optionTable = {
   embedding: option<EmbeddingForm>({
     flag: "--embedding <form>",
     class: "identity",
-    commands: producing,
+    commands: [...producing, "plan"],
     description: "keep the embedding as float32, as float16 in half the space, or none",
     expected: "float32, float16 or none",
     schema: z.enum(embeddingForms),
@@ -88,7 +90,7 @@ export const optionTable = {
   redisUrl: option<string | null>({
     flag: "--redis-url <url>",
     class: "policy",
-    commands: ["run", "enqueue", "work", "exporter", "doctor", "runs", "schedule"],
+    commands: ["run", "enqueue", "work", "exporter", "doctor", "runs", "runs retry", "schedule"],
     description: "Redis to use: redis://, rediss:// or a socket path; `run` without it starts a private server",
     expected: "a redis://, rediss:// or unix:// url or an absolute socket path",
     schema: z
@@ -103,7 +105,7 @@ export const optionTable = {
   priority: option<number>({
     flag: "--priority <n>",
     class: "policy",
-    commands: producing,
+    commands: [...producing, "runs retry"],
     description: "workers take chunks of the run with the highest first; runs of the same priority share them evenly",
     expected: "an integer from -100 to 100",
     schema: z
@@ -120,7 +122,7 @@ export const optionTable = {
   keep: option<string>({
     flag: "--keep <duration>",
     class: "policy",
-    commands: producing,
+    commands: [...producing, "runs retry"],
     description: "how long Redis keeps the record of the run once it has ended; the dataset stays",
     expected: "a duration from 60s to 3650d, as 90m, 12h or 7d",
     schema: duration,
@@ -149,7 +151,7 @@ export const optionTable = {
   outageTimeoutMs: option<number>({
     flag: "--outage-timeout-ms <ms>",
     class: "policy",
-    commands: [...producing, "work"],
+    commands: [...producing, "work", "runs retry"],
     description:
       "how long to wait for storage that is full, read-only, refused or gone; then `run` and `enqueue` end, and `work` leaves the run for a while",
     expected: "an integer from 0 to 86400000",

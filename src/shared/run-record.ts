@@ -76,6 +76,8 @@ export interface RunRecord extends RunKey, RunPolicy {
   readonly failuresByCode: Readonly<Record<string, number>>;
   /** Rows that are ok and whose prediction was made for another item with the same bytes. */
   readonly duplicates: number;
+  /** Rows that were carried over from another dataset; not among those `made`. */
+  readonly carried: number;
   /** What ran, sorted: `onnx/cpu`. */
   readonly engines: readonly string[];
   /** By engine: why the first worker that counted a part of it took it. */
@@ -106,6 +108,8 @@ export interface ChunkCount {
   readonly failed: number;
   readonly failuresByCode: Readonly<Record<string, number>>;
   readonly duplicates: number;
+  /** @default 0 */
+  readonly carried?: number;
   readonly busy: StageBusy;
   /** What ran, and why it; null where the part was found, not made. */
   readonly engine: { readonly name: string; readonly why: string } | null;
@@ -154,6 +158,7 @@ export async function commitChunk(redis: Redis, run: RunKey, count: ChunkCount):
     ...busy,
     count.engine?.name ?? "",
     count.engine?.why ?? "",
+    count.carried ?? 0,
     ...codes,
   ];
   return (await move(redis, run, commitChunkScript, keys, args)) === 1;
@@ -206,6 +211,7 @@ export async function readRun(redis: Redis, runId: string): Promise<RunRecord | 
     made: number("made"),
     failuresByCode: Object.fromEntries(Object.entries(failures).map(([code, n]) => [code, Number(n)])),
     duplicates: number("duplicates"),
+    carried: number("carried"),
     engines: Object.keys(whyEngines).sort(),
     whyEngines,
     createdAtMs: number("createdAtMs"),

@@ -5,6 +5,7 @@ import { type CredentialKind, credentialKinds } from "./s3/credentials.js";
 
 const reading: readonly CommandName[] = [
   ...(["run", "enqueue", "work", "models verify", "results", "results search", "runs"] as const),
+  ...(["plan", "diff", "runs retry", "schedule"] as const),
 ];
 
 export const s3Options = {

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { type InputFormat, inputFormats } from "./input-formats.js";
 import { type CommandName, flagValue, integer, option, text, texts } from "./option-spec.js";
 
-const producing: readonly CommandName[] = ["run", "enqueue"];
+const producing: readonly CommandName[] = ["run", "enqueue", "plan"];
 
 /** The part of the option table that says what a run's items are. All of it is of the identity. */
 export const sourceOptionTable = {

@@ -5,7 +5,7 @@ import { type BatchSizeRequest, largestBatchSize } from "./batch-size.js";
 import { type DevicesRequest, type EngineName, type EngineRequest, engineNames } from "./engine-names.js";
 import { type CommandName, gpuNumbers, integer, option, texts } from "./option-spec.js";
 
-const working: readonly CommandName[] = ["run", "work"];
+const working: readonly CommandName[] = ["run", "work", "runs retry"];
 
 export const workerOptions = {
   allowRoot: option<string[]>({

@@ -1,4 +1,4 @@
-import type { RunHead } from "../dataset/run-head.js";
+import { type RunHead, rowsRunId } from "../dataset/run-head.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import { type Summary, writeSummary } from "../dataset/summary.js";
 import type { Redis } from "../shared/redis.js";
@@ -23,16 +23,19 @@ export async function finishRun(record: RunRecord, { redis, head, storage }: Fin
   return summary;
 }
 
-function summarize(record: RunRecord, { runId, identity }: RunHead): Summary {
+/** Of a retry: of the dataset that it mends, as it is from then on. */
+function summarize(record: RunRecord, head: RunHead): Summary {
+  const { identity } = head;
   const seconds = workSeconds(record);
   return {
-    runId,
+    runId: rowsRunId(head),
     status: "completed",
     items: record.items,
     ok: record.ok,
     failed: record.failed,
     failuresByCode: record.failuresByCode,
     duplicates: record.duplicates,
+    carried: record.carried,
     seconds: round(seconds),
     imagesPerSecond: seconds > 0 ? round(record.made / seconds) : 0,
     engines: record.engines,
@@ -41,7 +44,7 @@ function summarize(record: RunRecord, { runId, identity }: RunHead): Summary {
     model: identity.model,
     modelSha256: identity.modelSha256,
     boundBy: busiestStage(record.busy),
-    out: record.out,
+    out: identity.retry === undefined ? record.out : (identity.against?.out ?? record.out),
   };
 }
 

@@ -6,17 +6,23 @@ import type { Prediction } from "./compute/protocol.js";
 import type { FetchedBytes } from "./fetch/fetcher.js";
 import type { Outcome } from "./outcome.js";
 
-/** An item with its bytes, or with the reason why it has none. */
-export interface FetchedItem {
-  readonly item: PinnedItem;
-  readonly fetched: Outcome<FetchedBytes>;
+/** An item with its bytes, or with the reason why it has none, or with a row that makes them needless. */
+export type FetchedItem =
+  | { readonly item: PinnedItem; readonly fetched: Outcome<FetchedBytes> }
+  | { readonly item: PinnedItem; readonly carried: CarriedRow };
+
+/** A row of an earlier dataset that stands for the item's. */
+export interface CarriedRow {
+  readonly row: Row;
+  /** What the item's place says of the same bytes now; null where the row has it. */
+  readonly facts: FetchedFacts | null;
 }
 
 /** What is known of the bytes once they are let go. */
 export type FetchedFacts = Omit<FetchedBytes, "bytes"> & { readonly byteLength: number };
 
 /** An item with what the model says of it, or with the reason why it says nothing. */
-export interface PredictedItem {
+export interface Predicted {
   readonly item: PinnedItem;
   /** Null where the bytes were never got. */
   readonly facts: FetchedFacts | null;
@@ -24,6 +30,8 @@ export interface PredictedItem {
   /** It was made for another item with the same bytes. No row depends on it. */
   readonly isDuplicate: boolean;
 }
+
+export type PredictedItem = Predicted | Extract<FetchedItem, { readonly carried: CarriedRow }>;
 
 /** The steps of a chunk's way. They limit themselves, and give items in any order; see `stages.ts`. */
 export interface Stages {

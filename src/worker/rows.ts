@@ -1,12 +1,15 @@
 import type { Row } from "../dataset/row.js";
-import type { RunHead } from "../dataset/run-head.js";
-import type { PredictedItem } from "./pipeline.js";
+import { type RunHead, rowsRunId } from "../dataset/run-head.js";
+import { carryRow } from "./carried-rows.js";
+import type { Predicted, PredictedItem } from "./pipeline.js";
 
 /** The row of one item: a pure function of the run, the item, its bytes and the prediction. */
-export function toRow({ runId, identity }: RunHead, labels: readonly string[], predicted: PredictedItem): Row {
+export function toRow(head: RunHead, labels: readonly string[], predicted: PredictedItem): Row {
+  if ("carried" in predicted) return carryRow(head, predicted.item, predicted.carried);
+  const { identity } = head;
   const { item, facts, prediction } = predicted;
   return {
-    run_id: runId,
+    run_id: rowsRunId(head),
     item_index: item.index,
     item_id: item.id,
     uri: item.uri,
@@ -55,7 +58,7 @@ const noPrediction: PredictionColumns = {
 };
 
 function predictionColumns(
-  { prediction }: PredictedItem,
+  { prediction }: Predicted,
   labels: readonly string[],
   dropEmbedding: boolean,
 ): PredictionColumns {

@@ -109,7 +109,7 @@ async function unlistEnded(redis: Redis, record: RunRecord): Promise<void> {
 
 /** Whether the error is a run's own: of its dataset, or its record. */
 function isOfOneRun(error: unknown): boolean {
-  const codes = ["RUN_DATASET_CORRUPT", "RUN_RECORD_LOST", "RUN_REPLACED"] as const;
+  const codes = ["RUN_DATASET_CORRUPT", "RUN_RECORD_LOST", "RUN_REPLACED", "RUN_CARRY"] as const;
   return isStorageTrouble(error) || codes.some((code) => isCode(error, code));
 }
 

@@ -3,6 +3,7 @@
  * promise: part committed, then counted, then acknowledged (by the consumer). A chunk that is counted, or whose part
  * exists, is never run again.
  */
+import { chunkItems } from "../dataset/items.js";
 import { readPartCounts } from "../dataset/part.js";
 import type { RunHead } from "../dataset/run-head.js";
 import { openRunStorage, readOwnHead } from "../dataset/run-storage.js";
@@ -10,6 +11,7 @@ import type { Storage } from "../dataset/storage/storage.js";
 import type { ChunkRef } from "../shared/job.js";
 import type { Redis } from "../shared/redis.js";
 import { commitChunk, countedChunks, type RunRecord, requireRun } from "../shared/run-record.js";
+import { openCarriedRows } from "./carried-rows.js";
 import { finishRun } from "./finish.js";
 import { runChunk } from "./pipeline.js";
 import type { RunQueue } from "./run-queue.js";
@@ -29,13 +31,19 @@ export type WorkerContext = Pick<
   readonly onCounted: () => void;
 };
 
-/** The dataset of a run, as found from its record. Throws RUN_REPLACED where it is another run's. */
+/**
+ * The dataset of a run, as found from its record, where that and the one that it is against can be read. Throws RUN_REPLACED
+ * where one of them is another run's.
+ */
 export async function openRunDataset(
   record: RunRecord,
   openStorage: WorkerContext["openStorage"],
 ): Promise<{ head: RunHead; storage: Storage }> {
   const storage = openStorage(record.out);
-  return { head: await readOwnHead(storage, record), storage: openRunStorage(storage, record) };
+  const head = await readOwnHead(storage, record);
+  const { against } = head.identity;
+  if (against !== undefined) await readOwnHead(openStorage(against.out), against);
+  return { head, storage: openRunStorage(storage, record) };
 }
 
 export async function openServedRun(
@@ -46,7 +54,12 @@ export async function openServedRun(
   const { head, storage } = dataset;
   const { redis } = context;
   const queue = await context.openQueue(head.runId);
-  const stageContext = { ...context, ...dataset, segments: createSegmentCache(storage) };
+  const stageContext = {
+    ...context,
+    ...dataset,
+    segments: createSegmentCache(storage),
+    carried: openCarriedRows(head.identity, context.openStorage),
+  };
   return {
     runId: head.runId,
     queue,
@@ -65,10 +78,20 @@ export async function openServedRun(
   };
 }
 
+/** A retry makes no part of a chunk in which it changes no row: that stands in the dataset that it mends. Null for all others. */
+async function countUntouched(ref: ChunkRef, { head, segments, carried }: StageContext) {
+  if (head.identity.retry === undefined || carried === null) return null;
+  const items = chunkItems(await segments.get(ref), ref.chunk);
+  if (!items.every(({ carry }) => carry?.ask === false)) return null;
+  const counts = await carried.countsOf(ref.chunk);
+  return { ...counts, duplicates: 0, carried: counts.items };
+}
+
 /** Finds the chunk's part or makes it; either way, what is to be counted. */
 async function countChunk(ref: ChunkRef, context: StageContext, turn: ChunkTurn) {
   const { head, storage, compute, limits } = context;
-  const found = await turn.outlast(() => readPartCounts(storage, ref.chunk, head.identity.format));
+  const committed = await turn.outlast(() => readPartCounts(storage, ref.chunk, head.identity.format));
+  const found = committed ?? (await turn.outlast(() => countUntouched(ref, context)));
   if (found !== null)
     return { chunk: ref.chunk, ...found, busy: { fetchMs: 0, decodeMs: 0, inferMs: 0 }, engine: null };
   const stages = createStages(context, turn);

@@ -76,7 +76,7 @@ for (const format of formats) {
           const rows = drawn.map((row, i) => ({ ...row, item_index: chunk * 4 + i }));
           const { counts, won } = await commitPart(openStorage(directory), sampleDraft(rows, { format }));
           assert.equal(won, true);
-          assert.deepEqual(counts, { ...countRows(rows), duplicates: 0 });
+          assert.deepEqual(counts, { ...countRows(rows), duplicates: 0, carried: 0 });
           assert.deepEqual(await readAll(directory, chunk), rows);
           chunk += 1;
         });
@@ -92,7 +92,7 @@ for (const format of formats) {
         assert.deepEqual(results.map(({ won }) => won).sort(), [false, true]);
         assert.deepEqual(results[0]?.counts, results[1]?.counts);
         assert.deepEqual(results[0]?.counts, await readPartCounts(storage, 0, format));
-        assert.deepEqual(results[0]?.counts, { ...countRows(await readAll(directory)), duplicates: 0 });
+        assert.deepEqual(results[0]?.counts, { ...countRows(await readAll(directory)), duplicates: 0, carried: 0 });
         assert.equal((await readdir(join(directory, "parts"))).length, 1);
       }));
 
@@ -108,6 +108,7 @@ for (const format of formats) {
           failed: 2,
           failuresByCode,
           duplicates: 0,
+          carried: 0,
         });
       }));
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { PartDraft } from "../../src/dataset/part.js";
 import type { Row } from "../../src/dataset/row.js";
 import type { RunIdentity } from "../../src/dataset/run-head.js";
+import type { Summary } from "../../src/dataset/summary.js";
 
 /** Runs `action` in a new directory, which is removed afterwards. */
 export async function inDirectory<T>(action: (directory: string) => Promise<T>): Promise<T> {
@@ -107,6 +108,26 @@ export function sampleDraft(rows: readonly Row[], identity: Partial<RunIdentity>
     embeddingWidth: 3,
   };
 }
+
+export const sampleSummary: Summary = {
+  runId: sampleRunId,
+  status: "completed",
+  items: 2,
+  ok: 1,
+  failed: 1,
+  failuresByCode: { DECODE_CORRUPT: 1 },
+  duplicates: 1,
+  carried: 0,
+  seconds: 1.5,
+  imagesPerSecond: 1.3,
+  engines: ["onnx/cpu"],
+  whyEngines: { "onnx/cpu": "the fastest CPU engine here" },
+  precision: "fp32",
+  model: "resnet50",
+  modelSha256: "a".repeat(64),
+  boundBy: null,
+  out: "/out",
+};
 
 export async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];

@@ -83,7 +83,7 @@ describe("e2e/run", function () {
     const written = (await stat(join(out, "parts/part-00000000.parquet"))).mtimeMs;
     const second = await runCli(["run", photos], { cwd: tempDir() });
     assert.equal(second.code, 0);
-    assert.match(second.stdout, /Complete already, nothing to do\. 4 items: 4 ok/);
+    assert.match(second.stdout, /Complete already; nothing is new or changed\.\n4 items: 4 ok/);
     assert.equal((await stat(join(out, "parts/part-00000000.parquet"))).mtimeMs, written);
   });
 

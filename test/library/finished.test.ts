@@ -23,6 +23,7 @@ describe("library/finished", () => {
       failed: 0,
       failuresByCode: {},
       duplicates: 0,
+      carried: 0,
       seconds: 1,
       imagesPerSecond: 1,
       engines: [],

@@ -13,7 +13,7 @@ describe("producer/submission", () => {
   beforeEach(() => mkdir(join(tempDir(), "my.photos")));
 
   const submit = (flags: Record<string, unknown> = {}, source = "my.photos") =>
-    openSubmission([source], resolveOptions({ flags }), { cwd: tempDir(), model });
+    openSubmission([source], resolveOptions({ flags }), { cwd: tempDir(), model, against: null });
 
   it("names the dataset after the source and the identity, however the source is written", async () => {
     const { out, identity } = await submit();

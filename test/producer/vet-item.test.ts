@@ -52,6 +52,21 @@ describe("producer/vet-item", () => {
     assert.ok(!JSON.stringify(vetItem({ uri: "tar+https://u:hunter2@h/s.tar", ...at })).includes("hunter2"));
   });
 
+  it("leaves what it has vetted as it is", () => {
+    const behind = "#member=a.jpg&offset=512&length=3";
+    const uris = [
+      "/a b",
+      "HTTPS://H:443/../a?b=c#d",
+      "https://u:p@h/x?token=1",
+      `tar+https://u:p@h/s.tar${behind}`,
+      "ht!tp",
+    ];
+    for (const uri of uris) {
+      const item = vetItem({ uri, ...at });
+      assert.deepEqual(vetItem(item), item);
+    }
+  });
+
   it("keeps no credentials of a line that has failed before", () => {
     const before = failure("ITEM_INVALID", { reason: "line 3: it holds a NUL byte" });
     for (const uri of ["https://u:hunter2@h/\0?token=hunter2", "file://u:hunter2@h/x", "//u:hunter2@h/\0"]) {

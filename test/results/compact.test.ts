@@ -5,7 +5,9 @@ import { parquetMetadata, parquetSchema } from "hyparquet";
 import type { PartFormat } from "../../src/dataset/layout.js";
 import { commitPart, readPartCounts } from "../../src/dataset/part.js";
 import type { Row } from "../../src/dataset/row.js";
+import { readRunHead } from "../../src/dataset/run-head.js";
 import { openStorage } from "../../src/dataset/storage/open-storage.js";
+import { readSummary, writeSummary } from "../../src/dataset/summary.js";
 import { type CompactOptions, compactResults } from "../../src/results/compact.js";
 import { exportResults } from "../../src/results/export/open-exporter.js";
 import { openResults } from "../../src/results/open.js";
@@ -23,6 +25,28 @@ const items = 46;
 const chunks = 12;
 /** A few parts a file. */
 const few = { targetBytes: 30_000 };
+
+/** A complete retry by hand, which makes every row of these chunks ok. */
+async function writeRetry(directory: string, mended: readonly number[]): Promise<void> {
+  const [storage, retry] = [openStorage(directory), openStorage(join(directory, "retry-0001"))];
+  const head = await readRunHead(storage);
+  await retry.prepare();
+  const summary = await readSummary(storage);
+  assert.ok(summary !== null);
+  const rows = await collect((await openResults(directory)).rows<keyof Row>());
+  let failed = summary.failed;
+  for (const chunk of mended) {
+    const own = rows.slice(4 * chunk, 4 * chunk + 4);
+    failed -= own.filter(({ status }) => status === "failed").length;
+    const made = own.map(({ run_id, item_index, item_id, uri }) => ({
+      ...okRow(item_index),
+      ...{ run_id, item_id, uri, embedding: Float32Array.of(item_index, 1, 1) },
+    }));
+    await commitPart(retry, { ...sampleDraft(made, head.identity), head });
+  }
+  const failuresByCode = { DECODE_CORRUPT: failed };
+  await writeSummary(retry, { ...summary, ok: items - failed, failed, failuresByCode });
+}
 
 for (const format of ["parquet", "jsonl"] as const satisfies readonly PartFormat[]) {
   describe(`results/compact (${format})`, function () {
@@ -60,6 +84,31 @@ for (const format of ["parquet", "jsonl"] as const satisfies readonly PartFormat
       assert.deepEqual({ problems, complete, parts }, { problems: [], complete: true, parts: chunks });
       const again = await compact(target);
       assert.deepEqual([again.wasCompact, again.files, again.removed], [true, made.files, 0]);
+    });
+
+    it("leaves a retry's rows in the place of older ones, whether it came before or after", async () => {
+      await writeComplete(openStorage(out()), items, { format });
+      await cp(out(), join(tempDir(), "early"), { recursive: true });
+      await compact(target);
+      await writeRetry(out(), [1, 2, 11]);
+      await writeRetry(join(tempDir(), "early"), [1, 2, 11]);
+      await compactResults(join(tempDir(), "early"), target);
+      for (const place of [out(), join(tempDir(), "early")]) {
+        const results = await openResults(place);
+        const rows = await collect(results.rows<keyof Row>());
+        assert.deepEqual(
+          rows.map(({ item_index }) => item_index),
+          Array.from({ length: items }, (_, i) => i),
+        );
+        const isMended = (index: number) => [1, 2, 11].includes(Math.floor(index / 4));
+        for (const { item_index: index, status } of rows)
+          assert.equal(status, index % 5 === 4 && !isMended(index) ? "failed" : "ok", `${index}`);
+        assert.equal((await results.rowAt(9, { columns: ["error_code"] }))?.error_code, null);
+        const near = await searchNearest(results, await queryOf(results, { index: 44 }), items);
+        assert.equal(new Set(near.map(({ item_index }) => item_index)).size, near.length);
+        const { problems, complete, failed } = await verifyResults(place);
+        assert.deepEqual({ problems, complete, failed }, { problems: [], complete: true, failed: 6 });
+      }
     });
 
     it("goes on where a call was killed, before its index and after it", async () => {

@@ -58,7 +58,14 @@ export async function writeComplete(
   const failed = Math.floor(items / 5);
   const { precision, model, modelSha256 } = identity;
   const speed = { seconds: 1, imagesPerSecond: items, engines: ["onnx/cpu"], whyEngines: {}, boundBy: null };
-  const counts = { items, ok: items - failed, failed, failuresByCode: { DECODE_CORRUPT: failed }, duplicates: 0 };
+  const counts = {
+    items,
+    ok: items - failed,
+    failed,
+    failuresByCode: { DECODE_CORRUPT: failed },
+    carried: 0,
+    duplicates: 0,
+  };
   const of = { runId, status: "completed", precision, model, modelSha256, out: storage.location } as const;
   await writeSummary(storage, { ...of, ...counts, ...speed });
   return runId;

@@ -57,15 +57,10 @@ describe("results/search", () => {
       const results = await openResults(directory);
       const query = await queryOf(results, { index: 50 });
       const threaded = await searchNearest(results, query, 20);
-      const alone = await findNearest(
-        results.storage,
-        results.files.map(({ path }) => path),
-        {
-          embedding: query.embedding,
-          top: 20,
-          except: 50,
-        },
-      );
+      const { files, head } = results;
+      const searched = { files, chunkSize: head.identity.chunkSize };
+      const wanted = { embedding: query.embedding, top: 20, except: 50 };
+      const alone = await findNearest(results.storage, searched, wanted);
       assert.equal(results.files.length, 50);
       assert.deepEqual(
         threaded.map(({ item_index, cosine }) => ({ itemIndex: item_index, cosine })),

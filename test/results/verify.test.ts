@@ -54,6 +54,7 @@ for (const format of ["parquet", "jsonl"] as const) {
       const counts = { items: 5, ok: 4, failed: 1, failuresByCode: {} };
       const rest = {
         duplicates: 0,
+        carried: 0,
         seconds: 1,
         imagesPerSecond: 5,
         engines: [],

@@ -84,6 +84,10 @@ export interface ConsumerOptions {
   readonly meter?: WorkerMeter;
   /** Where items come from; else an item's bytes are its uri. */
   readonly fetcher?: Fetcher;
+  /** @default ["/i"] */
+  readonly allowRoots?: readonly string[];
+  /** What the worker has loaded. @default that of `sampleIdentity` */
+  readonly model?: Parameters<typeof createRunFinder>[0]["model"];
   /** Wraps the queue, for faults that cannot be caused for real. */
   readonly wrapQueue?: (queue: RunQueue) => RunQueue;
 }
@@ -148,9 +152,9 @@ export function startTestConsumer(redis: Redis, options: ConsumerOptions = {}): 
   const meter = options.meter ?? createWorkerMeter();
   const context = testWorkerContext(redis, { ...options, meter });
   const { model: name, precision, modelSha256, preprocessSha256 } = sampleIdentity;
-  const model = { name, precision, modelSha256, preprocessSha256 };
+  const { model = { name, precision, modelSha256, preprocessSha256 }, allowRoots = ["/i"] } = options;
   const reports = createRunReports(redis, "test-worker");
-  const findRuns = createRunFinder({ context, onlyRun, model, allowRoots: ["/i"], reports, log });
+  const findRuns = createRunFinder({ context, onlyRun, model, allowRoots, reports, log });
   const { isStarving } = context.limits;
   return startConsumer({ findRuns, chunksInFlight, isStarving, lockMs, workerId: "test-worker", outages, meter, log });
 }

@@ -21,7 +21,7 @@ describe("worker/pipeline", () => {
       async commit(chunk, rows) {
         assert.equal(chunk, ref);
         commits.push(rows.map((row) => row.item_index));
-        return { ...countRows(rows), duplicates: 0 };
+        return { ...countRows(rows), duplicates: 0, carried: 0 };
       },
     };
     return { stages, commits };
@@ -31,7 +31,7 @@ describe("worker/pipeline", () => {
     const { stages, commits } = passOn(async function* (fetched) {
       for await (const { item } of fetched) yield { item } as PredictedItem;
     });
-    const counts = { items: 3, ok: 3, failed: 0, failuresByCode: {}, duplicates: 0 };
+    const counts = { items: 3, ok: 3, failed: 0, failuresByCode: {}, duplicates: 0, carried: 0 };
     assert.deepEqual(await runChunk(ref, stages), counts);
     assert.deepEqual(commits, [[0, 1, 2]]);
   });

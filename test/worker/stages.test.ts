@@ -72,7 +72,7 @@ describe("worker/stages", () => {
     };
     const window = createPredictionWindow();
     const ofWorker = { fetcher, compute, window, limits, labels: ["zero", "one"], meter: createWorkerMeter(), addRows };
-    const context = { head, storage, segments, ...ofWorker };
+    const context = { head, storage, segments, carried: null, ...ofWorker };
     return {
       fetched,
       rowsInHand: () => rowsInHand,

@@ -1,3 +1,4 @@
+import type { CarriedItem } from "../../dataset/items.js";
 import type { Failure } from "../../shared/errors.js";
 import type { InputFormat } from "../../shared/input-formats.js";
 import type { Counts } from "../counts.js";
@@ -14,6 +15,8 @@ export interface SourceItem {
   readonly extra?: Readonly<Record<string, string>>;
   /** Why this entry cannot be fetched; it becomes a failed row. */
   readonly failure?: Failure;
+  /** Its row in an earlier dataset; sources themselves know of none. */
+  readonly carry?: CarriedItem;
   /** Opaque to everyone else: `items(token)` goes on after this item. */
   readonly token: string;
 }

@@ -1,6 +1,6 @@
 import { endianness } from "node:os";
+import { readCurrentEmbeddings } from "../../dataset/current-embeddings.js";
 import { partsPrefix } from "../../dataset/layout.js";
-import { readPartEmbeddings } from "../../dataset/part.js";
 import { corrupt } from "../../dataset/record-file.js";
 import { LabelmillError } from "../../shared/errors.js";
 import { requireEmbeddings } from "../search.js";
@@ -29,12 +29,13 @@ export const npyExporter: Exporter = {
 /** The header comes first and holds the count, which the ids have told. */
 async function writeMatrix({ results, signal }: ExportContext, { write }: Output, rows: number): Promise<void> {
   let [written, matrixWidth] = [0, 0];
-  for (const { path } of results.files) {
-    for await (const { itemIndices, width, floats } of readPartEmbeddings(results.storage, path)) {
+  const { storage, files, head } = results;
+  for (const file of files) {
+    for await (const { itemIndices, width, floats } of readCurrentEmbeddings(storage, file, head.identity.chunkSize)) {
       signal.throwIfAborted();
       if (itemIndices.length === 0) continue;
       if (written === 0) await write(npyHeader(rows, width));
-      else if (width !== matrixWidth) throw corrupt(results.storage, path, `it holds embeddings of ${width} floats`);
+      else if (width !== matrixWidth) throw corrupt(storage, file.path, `it holds embeddings of ${width} floats`);
       await write(littleEndian(floats));
       written += itemIndices.length;
       matrixWidth = width;

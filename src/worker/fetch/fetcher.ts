@@ -10,6 +10,12 @@ export interface FetchedBytes {
   readonly modifiedAt: Date | null;
 }
 
+/** What is known of the bytes that were there before. */
+export interface KnownBytes {
+  readonly etag: string | null;
+  readonly modifiedAt: Date | null;
+}
+
 /** What a fetch is bound by, and so which limit of the process it counts against. */
 export type FetchPlace = "disk" | "network";
 
@@ -30,4 +36,14 @@ export interface Fetcher {
    * fails, so that it may succeed later. `admit` is `admitAtOnce` where it is not given.
    */
   fetch(uri: string, signal: AbortSignal, admit?: Admit): Promise<Outcome<FetchedBytes>>;
+  /**
+   * The same, but the place is asked whether its bytes are still the `known` ones, and does not send them then. A place that
+   * cannot tell sends them all the same, so the caller compares what comes. @default `fetch`, where it is absent
+   */
+  fetchUnless?(
+    known: KnownBytes,
+    uri: string,
+    signal: AbortSignal,
+    admit?: Admit,
+  ): Promise<Outcome<FetchedBytes> | "unchanged">;
 }

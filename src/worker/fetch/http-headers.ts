@@ -1,5 +1,6 @@
 /** What servers say before a body: what their statuses mean for the next step, times (RFC 9110), and wishes. */
 import type { Dispatcher } from "undici";
+import type { KnownBytes } from "./fetcher.js";
 
 export type Headers = Dispatcher.ResponseData["headers"];
 
@@ -14,6 +15,15 @@ export const isBusy = (status: number): boolean => busyAt.has(status) || status 
 /** The first where there are several. */
 export function headerOf(headers: Headers, name: string): string | undefined {
   return [headers[name]].flat()[0];
+}
+
+/** An entity tag (RFC 9110, section 8.8.3): nothing else may stand in a request. */
+const entityTag = /^(W\/)?"[\x21\x23-\x7e]*"$/;
+
+/** Asks for the bytes only where they are not the `known` ones (RFC 9110, section 13.1); none where nothing tells them. */
+export function conditionOf({ etag, modifiedAt }: KnownBytes): Readonly<Record<string, string>> {
+  if (etag !== null && entityTag.test(etag)) return { "if-none-match": etag };
+  return modifiedAt === null ? {} : { "if-modified-since": modifiedAt.toUTCString() };
 }
 
 /** How long `Retry-After` asks to wait, in milliseconds: seconds, or a date; null where it is absent or neither. */

@@ -5,13 +5,15 @@
 import { createHash } from "node:crypto";
 import type { Dispatcher } from "undici";
 import { type Failure, failure } from "../../shared/errors.js";
-import type { FetchedBytes } from "./fetcher.js";
+import type { FetchedBytes, KnownBytes } from "./fetcher.js";
 import { contentDecoderOf, readBody, TooLarge } from "./http-body.js";
 import { failureOf, type RequestFailure } from "./http-failure.js";
-import { type Headers, headerOf, httpDate, isBusy, retryAfterMs, robotsRefusal } from "./http-headers.js";
+import { conditionOf, type Headers, headerOf, httpDate, isBusy, retryAfterMs, robotsRefusal } from "./http-headers.js";
 
 export type Reply =
   | { readonly kind: "bytes"; readonly value: FetchedBytes }
+  /** They are the known ones, says the server. */
+  | { readonly kind: "unchanged" }
   | RequestFailure
   /** A status that another try may change; `waitMs` is what the server asks for. */
   | { readonly kind: "busy"; readonly status: number; readonly waitMs: number | null }
@@ -41,6 +43,8 @@ export interface RequestTarget {
   readonly headers: Readonly<Record<string, string>>;
   /** Asks for these bytes alone; fewer are a failure. It stands for the cap of an item. @default all of them */
   readonly range?: ByteRange;
+  /** Asks for nothing where the bytes are still these. @default nothing is known */
+  readonly unless?: KnownBytes;
   /** Its connection ends with its answer. @default false */
   readonly isLast?: boolean;
 }
@@ -74,7 +78,7 @@ const longestRefusalMs = 2_000;
 
 /** Gives failures as values, but for STORAGE_FAILED where this machine fails. Rejects with `signal.reason` when aborted. `shown` stands for the uri in messages. */
 export async function request(
-  { origin, hostname, path, headers, range, isLast = false }: RequestTarget,
+  { origin, hostname, path, headers, range, unless, isLast = false }: RequestTarget,
   shown: string,
   settings: RequestSettings,
   signal: AbortSignal,
@@ -89,7 +93,11 @@ export async function request(
       origin,
       path,
       method: "GET",
-      headers: range === undefined ? headers : { ...headers, range: `bytes=${range.offset}-${lastByte(range)}` },
+      headers: {
+        ...headers,
+        ...(range && { range: `bytes=${range.offset}-${lastByte(range)}` }),
+        ...(unless && conditionOf(unless)),
+      },
       reset: isLast,
       headersTimeout: headersTimeoutMs,
       bodyTimeout: idleTimeoutMs,
@@ -125,10 +133,18 @@ async function replyOf(answer: Dispatcher.ResponseData, reading: Reading): Promi
   const { range, shown } = reading;
   if (range !== undefined && (status === 206 || bytesAt.has(status))) return partOf(answer, range, reading);
   if (bytesAt.has(status)) return bytesOf(answer, reading);
+  if (status === 304) return unchanged(answer, reading);
   const body = await startOf(answer.body);
   if (range !== undefined && status === 416) return endsBefore(shown, 0);
   if (!isBusy(status)) return { kind: "refused", status, headers, body };
   return { kind: "busy", status, waitMs: retryAfterMs(headerOf(headers, "retry-after"), Date.now()) };
+}
+
+/** Its headers may still say that nobody is to use the bytes. */
+function unchanged(answer: Dispatcher.ResponseData, reading: Reading): Reply {
+  answer.body.on("error", () => {}).resume();
+  const refusal = refusalOf(answer, reading);
+  return refusal === null ? { kind: "unchanged" } : finalFailure(refusal);
 }
 
 /** What comes of the body within the limit; where it breaks off, the status stands nevertheless. */

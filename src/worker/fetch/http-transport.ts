@@ -6,9 +6,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { failure } from "../../shared/errors.js";
 import { plainHost } from "../../shared/http-uri.js";
+import { failedWith, type Outcome, succeeded } from "../outcome.js";
 import { Slots } from "../slots.js";
 import { createDeadHosts, type DeadHostSettings, type DeadHosts, deadHostSettings } from "./dead-hosts.js";
-import type { Admit } from "./fetcher.js";
+import type { Admit, FetchedBytes } from "./fetcher.js";
 import { createHostGates, type HostGates } from "./host-gates.js";
 import {
   createHttpClient,
@@ -182,7 +183,7 @@ function turnedAway({ status, untilMs }: HostBusy, uri: string): Reply {
 const secondsOf = (ms: number) => Math.max(0, Math.ceil(ms / 1000));
 
 /** What became of one try. */
-export type Tried = Extract<Reply, { readonly kind: "bytes" | "failed" | "busy" }>;
+export type Tried = Extract<Reply, { readonly kind: "bytes" | "unchanged" | "failed" | "busy" }>;
 
 /** Tries up to `retries` times more while that may help. Rejects with the signal's reason, and as `tryOnce` does. */
 export async function tryAgain(
@@ -191,13 +192,19 @@ export async function tryAgain(
 ): Promise<Exclude<Tried, { readonly kind: "busy" }>> {
   for (let tries = 1; ; tries += 1) {
     const tried = await tryOnce();
-    if (tried.kind === "bytes") return tried;
+    if (tried.kind === "bytes" || tried.kind === "unchanged") return tried;
     const mayRetry = tried.kind === "busy" || tried.isRetryable;
     const askedMs = tried.kind === "busy" ? (tried.waitMs ?? 0) : 0;
     if (!mayRetry || tries > retries || askedMs > longestPauseMs)
       return tried.kind === "busy" ? stillBusy(tried, shown, tries) : tried;
     await sleep(pauseAfter(tries, askedMs), undefined, { signal }).catch(() => signal.throwIfAborted());
   }
+}
+
+/** What a request that was tried as often as it may be came to. */
+export function outcomeOf(tried: Exclude<Tried, { readonly kind: "busy" }>): Outcome<FetchedBytes> | "unchanged" {
+  if (tried.kind === "unchanged") return "unchanged";
+  return tried.kind === "bytes" ? succeeded(tried.value) : failedWith(tried.failure);
 }
 
 function stillBusy({ status, waitMs }: Busy, uri: string, tries: number): RequestFailure {

@@ -8,8 +8,8 @@
  */
 import { failure } from "../../shared/errors.js";
 import { parseHttpUrl, parseUrl, plainOrigin, redactUri } from "../../shared/http-uri.js";
-import { failedWith, type Outcome, succeeded } from "../outcome.js";
-import { admitAtOnce, type FetchedBytes, type Fetcher } from "./fetcher.js";
+import { failedWith, type Outcome } from "../outcome.js";
+import { admitAtOnce, type FetchedBytes, type Fetcher, type KnownBytes } from "./fetcher.js";
 import { type HostHeaders, mostRedirects } from "./http-client.js";
 import { headerOf, isRedirect } from "./http-headers.js";
 import { type ByteRange, finalFailure, type Refusal } from "./http-request.js";
@@ -17,6 +17,7 @@ import {
   type Asking,
   type HttpTransport,
   openHttpTransport,
+  outcomeOf,
   type TransportOptions,
   type Tried,
   tryAgain,
@@ -31,7 +32,7 @@ export interface HttpFetcherOptions extends TransportOptions {
 const nothingAt: ReadonlySet<number> = new Set([404, 410]);
 
 /** Gets whole files of http: and https: uris, and parts of them; close it. */
-export interface HttpFetcher extends Fetcher {
+export interface HttpFetcher extends Required<Fetcher> {
   readonly readPart: ReadPart;
   close(): Promise<void>;
 }
@@ -39,13 +40,21 @@ export interface HttpFetcher extends Fetcher {
 export function createHttpFetcher(options: HttpFetcherOptions): HttpFetcher {
   const { policy, hostHeaders = new Map() } = options;
   const transport = openHttpTransport(options);
-  const get = async (wanted: Wanted, asking: Asking): Promise<Outcome<FetchedBytes>> => {
+  const ask = (wanted: Wanted, asking: Asking) => {
     const tryOnce = () => follow(wanted, asking, { transport, hostHeaders });
-    const tried = await tryAgain(tryOnce, { ...asking, retries: policy.fetchRetries });
-    return tried.kind === "bytes" ? succeeded(tried.value) : failedWith(tried.failure);
+    return tryAgain(tryOnce, { ...asking, retries: policy.fetchRetries });
+  };
+  const get = async (wanted: Wanted, asking: Asking): Promise<Outcome<FetchedBytes>> => {
+    const outcome = outcomeOf(await ask(wanted, asking));
+    // Nothing was known, so there is nothing that could be the same.
+    return outcome === "unchanged"
+      ? failedWith(failure("FETCH_STATUS", { uri: asking.shown, status: 304, after: "" }))
+      : outcome;
   };
   return {
     fetch: (uri, signal, admit = admitAtOnce) => get({ uri }, { signal, admit, shown: redactUri(uri) }),
+    fetchUnless: async (unless, uri, signal, admit = admitAtOnce) =>
+      outcomeOf(await ask({ uri, unless }, { signal, admit, shown: redactUri(uri) })),
     readPart: ({ archive, shown, offset, length }, signal, admit) =>
       get({ uri: archive, range: { offset, length } }, { signal, admit, shown }),
     close: transport.close,
@@ -55,6 +64,7 @@ export function createHttpFetcher(options: HttpFetcherOptions): HttpFetcher {
 interface Wanted {
   readonly uri: string;
   readonly range?: ByteRange;
+  readonly unless?: KnownBytes;
 }
 
 /** One try: the request, and those that redirects lead to. */

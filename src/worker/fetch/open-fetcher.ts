@@ -59,7 +59,7 @@ export async function openFetcher(options: FetchPolicy): Promise<OpenFetcher> {
   const readWebPart: ReadPart = async (...part) => (await http.get()).readPart(...part);
   const partReaders = { "file:": createFilePartReader(readFile), "https:": readWebPart, "http:": readWebPart };
   const members = createTarFetcher(partReaders, maxItemBytes);
-  return {
+  const fetcher: Fetcher = {
     async fetch(uri, signal, admit) {
       if (uri.startsWith("/") || uri.startsWith("file:")) return files.fetch(uri, signal, admit);
       if (isTarUri(uri)) return members.fetch(uri, signal, admit);
@@ -69,6 +69,15 @@ export async function openFetcher(options: FetchPolicy): Promise<OpenFetcher> {
       const reason = "expected a path, a file:, http:, https: or s3: uri, or a tar+ uri of a file or web address";
       return failedWith(failure("FETCH_UNSUPPORTED", { uri: redactUri(uri), reason }));
     },
+    async fetchUnless(known, uri, signal, admit) {
+      if (isHttpUri(uri)) return (await http.get()).fetchUnless(known, uri, signal, admit);
+      if (isS3Uri(uri) && objects !== null) return (await objects.get()).fetchUnless(known, uri, signal, admit);
+      // What lies on a disk is read as quickly as it is asked for.
+      return fetcher.fetch(uri, signal, admit);
+    },
+  };
+  return {
+    ...fetcher,
     async close() {
       await http.close();
       await objects?.close();

@@ -10,8 +10,8 @@ import type { ProxySettings } from "../../shared/proxy-settings.js";
 import type { PreparedRequest, S3Access, S3Request } from "../../shared/s3/access.js";
 import { errorCodeOf, ofCredentials, perhapsOfCredentials, regionOf } from "../../shared/s3/answers.js";
 import { parseObjectUri, type S3Place } from "../../shared/s3-uri.js";
-import { failedWith, succeeded } from "../outcome.js";
-import { admitAtOnce, type Fetcher } from "./fetcher.js";
+import { failedWith } from "../outcome.js";
+import { admitAtOnce, type Fetcher, type KnownBytes } from "./fetcher.js";
 import type { HttpPolicy } from "./http-client.js";
 import { headerOf } from "./http-headers.js";
 import { finalFailure, type Refusal } from "./http-request.js";
@@ -20,6 +20,7 @@ import {
   type HttpTransport,
   mostLarge,
   openHttpTransport,
+  outcomeOf,
   type Tried,
   tryAgain,
 } from "./http-transport.js";
@@ -37,23 +38,29 @@ export interface S3Policy extends HttpPolicy {
 }
 
 /** A fetcher of s3: uris; close it. */
-export function createS3Fetcher(options: S3FetcherOptions): Fetcher & { close(): Promise<void> } {
+export function createS3Fetcher(options: S3FetcherOptions): Required<Fetcher> & { close(): Promise<void> } {
   const { access, maxItemBytes, proxy } = options;
   const policy = policyOf(options.policy);
   const transport = openHttpTransport({ policy, maxItemBytes, proxy, largePerHost: mostLarge });
   const store: Store = { access, transport, looks: 1, hasGiven: false };
+  const get = async (uri: string, asking: Asking, unless?: KnownBytes) => {
+    const place = parseObjectUri(uri);
+    const { shown } = asking;
+    if ("reason" in place) return failedWith(failure("FETCH_UNSUPPORTED", { uri: shown, reason: place.reason }));
+    const tryOnce = () => ask({ place, ...(unless && { unless }) }, asking, store);
+    const tried = await tryAgain(tryOnce, { ...asking, retries: policy.fetchRetries });
+    if (tried.kind === "failed" && tried.isUnreachable) throw outage(access, tried.failure.message);
+    return outcomeOf(tried);
+  };
   return {
     async fetch(uri, signal, admit = admitAtOnce) {
-      const place = parseObjectUri(uri);
-      const shown = redactUri(uri);
-      if ("reason" in place) return failedWith(failure("FETCH_UNSUPPORTED", { uri: shown, reason: place.reason }));
-      const asking = { signal, admit, shown };
-      const tryOnce = () => ask(place, asking, store);
-      const tried = await tryAgain(tryOnce, { ...asking, retries: policy.fetchRetries });
-      if (tried.kind === "bytes") return succeeded(tried.value);
-      if (tried.isUnreachable) throw outage(access, tried.failure.message);
-      return failedWith(tried.failure);
+      const asking = { signal, admit, shown: redactUri(uri) };
+      const outcome = await get(uri, asking);
+      // Nothing was known, so there is nothing that could be the same.
+      if (outcome !== "unchanged") return outcome;
+      return failedWith(failure("FETCH_STATUS", { uri: asking.shown, status: 304, after: "" }));
     },
+    fetchUnless: (known, uri, signal, admit = admitAtOnce) => get(uri, { signal, admit, shown: redactUri(uri) }, known),
     close: () => transport.close(),
   };
 }
@@ -77,16 +84,21 @@ interface Store {
 }
 
 /** One try, and another where the store names the bucket's region. Throws STORAGE_FAILED where not the item is refused. */
-async function ask(place: S3Place, asking: Asking, store: Store): Promise<Tried> {
+async function ask(
+  { place, ...condition }: { readonly place: S3Place; readonly unless?: KnownBytes },
+  asking: Asking,
+  store: Store,
+): Promise<Tried> {
   const { access, transport } = store;
   for (let isFirst = true; ; isFirst = false) {
     const { looks } = store;
     const prepared = await prepare({ method: "GET", ...place }, access);
     const refusal = transport.refusalOfHost(prepared.hostname);
     if (refusal !== null) throw outage(access, refusal);
-    const reply = await transport.ask(prepared, asking);
+    const reply = await transport.ask({ ...prepared, ...condition }, asking);
+    const isGiven = reply.kind === "bytes" || reply.kind === "unchanged";
     // What was on its way with the credentials before says nothing of these.
-    store.hasGiven ||= reply.kind === "bytes" && looks === store.looks;
+    store.hasGiven ||= isGiven && looks === store.looks;
     if (reply.kind !== "refused") return reply;
     const region = regionOf(headerOf(reply.headers, "x-amz-bucket-region"));
     const isNews = region !== null && access.learnRegion(place.bucket, region, prepared.region);

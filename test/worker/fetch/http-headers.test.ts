@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { httpDate, retryAfterMs, robotsRefusal } from "../../../src/worker/fetch/http-headers.js";
+import { conditionOf, httpDate, retryAfterMs, robotsRefusal } from "../../../src/worker/fetch/http-headers.js";
 
 const now = Date.UTC(1994, 10, 6, 8, 49, 7);
 
@@ -25,6 +25,15 @@ describe("worker/fetch/http-headers", () => {
       others.map(robotsRefusal),
       others.map(() => null),
     );
+  });
+
+  it("asks for bytes unless they are the known ones, by their tag or else by their time", () => {
+    const modifiedAt = new Date("1994-11-06T08:49:37Z");
+    const since = { "if-modified-since": "Sun, 06 Nov 1994 08:49:37 GMT" };
+    assert.deepEqual(conditionOf({ etag: 'W/"v1"', modifiedAt }), { "if-none-match": 'W/"v1"' });
+    for (const etag of [null, "v1", '"a", "b"', '"a\r\nx: y"', '"é"'])
+      assert.deepEqual(conditionOf({ etag, modifiedAt }), since);
+    assert.deepEqual(conditionOf({ etag: null, modifiedAt: null }), {});
   });
 
   it("reads how long to wait in seconds or until a date", () => {

@@ -64,6 +64,30 @@ describe("worker/fetch/http", () => {
     assert.deepEqual(plain, { ok: true, value: { bytes, sha256, etag: null, modifiedAt: null } });
   });
 
+  it("says that bytes are unchanged where the server does, through redirects too, and gives them where it does not", async () => {
+    respond = ({ url, headers }, response) => {
+      if (url === "/from") response.writeHead(302, { location: "/to" }).end();
+      else if (headers["if-none-match"] === '"v1"') response.writeHead(304, { etag: '"v1"' }).end();
+      else response.writeHead(200, { etag: '"v2"' }).end("new");
+    };
+    const known = { etag: '"v1"', modifiedAt: null };
+    assert.equal(await open().fetchUnless(known, at("a", "/from"), never), "unchanged");
+    const other = await fetcher.fetchUnless({ ...known, etag: '"v0"' }, at("a"), never);
+    assert.ok(other !== "unchanged" && other.ok);
+    assert.equal(other.value.etag, '"v2"');
+  });
+
+  it("takes unchanged bytes that a server marks as not to be used for refused, and an answer of 304 to a plain request for a status", async () => {
+    respond = (_, response) => response.writeHead(304, { "x-robots-tag": "noai" }).end();
+    const policy = { ...options, respectRobotsTag: true };
+    const marked = await open({ policy }).fetchUnless({ etag: '"v1"', modifiedAt: null }, at("a"), never);
+    assert.ok(marked !== "unchanged" && !marked.ok);
+    assert.equal(marked.failure.code, "POLICY_ROBOTS");
+    respond = (_, response) => response.writeHead(304).end();
+    const plain = await fetcher.fetch(at("a"), never);
+    assert.equal(plain.ok ? "ok" : plain.failure.code, "FETCH_STATUS");
+  });
+
   it("keeps a connection for the next request, also after an answer that it does not want", async () => {
     respond = ({ url }, response) => response.writeHead(url === "/gone" ? 404 : 200).end("x".repeat(5_000));
     open();

@@ -56,6 +56,14 @@ describe("worker/fetch/s3", () => {
     return outcome.ok ? "ok" : outcome.failure.code;
   };
 
+  it("says that an object is unchanged where its store does", async () => {
+    const known = await open().fetch("s3://images/a.jpg", never);
+    assert.ok(known.ok);
+    assert.equal(await fetcher.fetchUnless(known.value, "s3://images/a.jpg", never), "unchanged");
+    const other = await fetcher.fetchUnless({ etag: '"other"', modifiedAt: null }, "s3://images/a.jpg", never);
+    assert.ok(other !== "unchanged" && other.ok);
+  });
+
   it("gives the bytes of an object, their digest, and what the store says of them", async () => {
     const outcome = await open().fetch("s3://images/a.jpg", never);
     assert.ok(outcome.ok);
