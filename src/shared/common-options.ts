@@ -13,6 +13,7 @@ const everywhere: readonly CommandName[] = [
   "results",
   "runs",
   "results search",
+  "results push",
 ];
 
 export const commonOptions = {

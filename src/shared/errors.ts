@@ -8,6 +8,7 @@ import { controlErrors } from "./control-errors.js";
 import { type ErrorSpec, failed, item, usage } from "./error-spec.js";
 import { fetchErrors } from "./fetch-errors.js";
 import { resultsErrors } from "./results-errors.js";
+import { sinkErrors } from "./sink-errors.js";
 
 export const errorTable = {
   ...fetchErrors,
@@ -206,6 +207,7 @@ export const errorTable = {
     "The file is damaged, of a foreign format, or not of a model that this version runs: the message names the tensor, node, entry or byte. Nothing was cached, and no program in the file was run.",
   ),
   ...resultsErrors,
+  ...sinkErrors,
   ENGINE_UNAVAILABLE: failed(
     "Engine {engine} cannot run here: {reason}",
     "`labelmill doctor` says what is here and what to install.",

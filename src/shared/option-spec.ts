@@ -13,6 +13,7 @@ export type CommandName =
   | "doctor"
   | "results"
   | "results search"
+  | "results push"
   | "runs";
 
 export interface OptionSpec<T = unknown> {

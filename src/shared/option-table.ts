@@ -10,6 +10,7 @@ import { fetchOptions } from "./fetch-options.js";
 import { type CommandName, duration, integer, option, text } from "./option-spec.js";
 import { type Precision, precisions } from "./precision.js";
 import { s3Options } from "./s3-options.js";
+import { sinkOptions } from "./sink-options.js";
 import { sourceOptionTable } from "./source-option-table.js";
 import { workerOptions } from "./worker-options.js";
 
@@ -144,6 +145,7 @@ export const optionTable = {
   }),
   ...fetchOptions,
   ...s3Options,
+  ...sinkOptions,
   outageTimeoutMs: option<number>({
     flag: "--outage-timeout-ms <ms>",
     class: "policy",

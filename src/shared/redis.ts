@@ -20,7 +20,19 @@ const oldestVersion = [6, 2] as const;
  * Throws REDIS_REFUSED, REDIS_VERSION or REDIS_POLICY; the connection is then closed.
  */
 export async function openRedis(url: string): Promise<Redis> {
-  const redis = await connect(url);
+  return openChecked(url, true);
+}
+
+/**
+ * The same for whoever would rather hear of an outage than wait for its end: when the connection breaks, it is over, and
+ * every command rejects.
+ */
+export async function openRedisOnce(url: string): Promise<Redis> {
+  return openChecked(url, false);
+}
+
+async function openChecked(url: string, isLasting: boolean): Promise<Redis> {
+  const redis = await connect(url, isLasting);
   try {
     await checkServer(redis, redactUrl(url));
     return redis;
@@ -30,7 +42,7 @@ export async function openRedis(url: string): Promise<Redis> {
   }
 }
 
-async function connect(url: string): Promise<Redis> {
+async function connect(url: string, isLasting: boolean): Promise<Redis> {
   let connected = false;
   const options = {
     lazyConnect: true,
@@ -38,7 +50,7 @@ async function connect(url: string): Promise<Redis> {
     socketTimeout: silenceTimeoutMs,
     // Commands wait for the server's return instead of failing; BullMQ's blocking connections demand it.
     maxRetriesPerRequest: null,
-    retryStrategy: (attempt: number) => (connected ? Math.min(attempt * 50, longestRetryMs) : null),
+    retryStrategy: (attempt: number) => (connected && isLasting ? Math.min(attempt * 50, longestRetryMs) : null),
   } satisfies RedisOptions;
   const path = url.startsWith("unix://") ? url.slice("unix://".length) : url.startsWith("/") ? url : null;
   const redis = path === null ? new Redis(url, options) : new Redis({ ...options, path });
@@ -54,7 +66,7 @@ async function connect(url: string): Promise<Redis> {
   } catch (error) {
     redis.disconnect();
     const reason = messageOf(lastError ?? error) || "connection refused";
-    throw new LabelmillError("REDIS_REFUSED", { url: redactUrl(url), reason }, { cause: error });
+    throw new LabelmillError("REDIS_REFUSED", { url: redactUrl(url), reason }, { cause: lastError ?? error });
   }
 }
 
