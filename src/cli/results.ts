@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { registerResultsExport } from "./results-export.js";
+import { registerResultsPush } from "./results-push.js";
 import { registerResultsSearch } from "./results-search.js";
 import { registerResultsStats } from "./results-stats.js";
 import { registerResultsVerify } from "./results-verify.js";
@@ -7,6 +8,12 @@ import { registerResultsVerify } from "./results-verify.js";
 /** `labelmill results`: everything that reads a dataset. */
 export function registerResults(program: Command): void {
   const results = program.command("results").description("read a dataset");
-  for (const register of [registerResultsStats, registerResultsSearch, registerResultsExport, registerResultsVerify])
-    register(results);
+  const commands = [
+    registerResultsStats,
+    registerResultsSearch,
+    registerResultsExport,
+    registerResultsVerify,
+    registerResultsPush,
+  ];
+  for (const register of commands) register(results);
 }

@@ -11,6 +11,7 @@ export type { Worker } from "../worker/start.js";
 export type { CallOptions } from "./context.js";
 export { type EnqueueOptions, type EnqueueResult, enqueue } from "./enqueue.js";
 export { openResults, type Results } from "./open-results.js";
+export { type PushOptions, type PushResult, pushResults } from "./push-results.js";
 export { quantize } from "./quantize.js";
 export { type RunOptions, type RunProgress, type RunResult, type RunStart, run } from "./run.js";
 export type { RunReport, RunStatus } from "./run-status.js";

@@ -5,7 +5,7 @@
 import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Sealed } from "../dataset/items.js";
-import { createRunHead, type RunHead } from "../dataset/run-head.js";
+import { createRunHead, type RunHead, readRunHead } from "../dataset/run-head.js";
 import { openRunStorage } from "../dataset/run-storage.js";
 import { openStorage } from "../dataset/storage/open-storage.js";
 import type { Storage } from "../dataset/storage/storage.js";
@@ -20,10 +20,12 @@ import { finishRun } from "../worker/finish.js";
 import { describeModel } from "../worker/model/describe-model.js";
 import { startWorker, type Worker } from "../worker/start.js";
 import { type CallContext, type CallOptions, interruption, resolveCall } from "./context.js";
+import type { DeliveriesProgress } from "./deliveries.js";
 import { ensureModel } from "./ensure-model.js";
 import { findFinished } from "./finished.js";
 import { openCall, requireItemsOnce } from "./open-call.js";
 import { createPauseNotice, registerAsWished } from "./register.js";
+import { prepareDelivery } from "./run-delivery.js";
 import { prepareRedis, type RunRedis } from "./run-redis.js";
 import { readWebAccess } from "./web-access.js";
 
@@ -40,6 +42,8 @@ export interface RunProgress {
 export interface RunOptions extends CallOptions {
   /** Called twice a second. */
   readonly onProgress?: (progress: RunProgress) => void;
+  /** Called while a complete run waits for its sinks. */
+  readonly onDelivery?: (progress: DeliveriesProgress) => void;
   /** Called once, when the dataset exists and work begins. */
   readonly onStart?: (run: RunStart) => void;
 }
@@ -72,10 +76,10 @@ const settleWithinMs = 1_000;
  * STORAGE_*, MODEL_*, ENGINE_*.
  */
 export async function run(sources: string | readonly string[], given: RunOptions = {}): Promise<RunResult> {
-  const { onProgress = () => {}, onStart = () => {}, ...call } = given;
+  const { onProgress = () => {}, onStart = () => {}, onDelivery = () => {}, ...call } = given;
   const context = resolveCall(call);
   try {
-    return await runIn(context, [sources].flat(), { onProgress, onStart });
+    return await runIn(context, [sources].flat(), { onProgress, onStart, onDelivery });
   } finally {
     context.release();
   }
@@ -84,15 +88,19 @@ export async function run(sources: string | readonly string[], given: RunOptions
 async function runIn(
   context: CallContext,
   sources: readonly string[],
-  hooks: Pick<ActiveRun, "onProgress" | "onStart">,
+  { onDelivery, ...hooks }: Required<Pick<RunOptions, "onProgress" | "onStart" | "onDelivery">>,
 ): Promise<RunResult> {
   const { options, places } = context;
+  const withDelivery = await prepareDelivery(context, onDelivery);
   const web = await readWebAccess(options, places);
   const model = await describeModel(places.cacheDir, options.model, options.precision);
   const submission = await openCall(context, sources, { model, web });
   const place = openStorage(submission.out);
   const finished = await findFinished(place, submission.identity);
-  if (finished !== null) return { summary: finished, wasComplete: true };
+  if (finished !== null) {
+    const dataset = { head: await readRunHead(place), storage: place };
+    return withDelivery(dataset, async () => ({ summary: finished, wasComplete: true }));
+  }
   await requireItemsOnce(context, submission, place, sources.join(", "));
   await ensureModel(context);
   const openRedis = await prepareRedis(context);
@@ -103,9 +111,11 @@ async function runIn(
   let isFinished = false;
   try {
     const active = { context, submission, storage, head, redis, outages, web, ...hooks };
-    const summary = await runToTheEnd(active).catch((error: unknown) => finishedElsewhere(storage, error));
-    isFinished = true;
-    return { summary, wasComplete: false };
+    return await withDelivery({ head, storage }, async () => {
+      const summary = await runToTheEnd(active).catch((error: unknown) => finishedElsewhere(storage, error));
+      isFinished = true;
+      return { summary, wasComplete: false };
+    });
   } finally {
     await redis.close({ discard: isFinished });
   }

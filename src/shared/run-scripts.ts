@@ -11,7 +11,8 @@ export interface RunScript {
   readonly sha1: string;
 }
 
-const script = (lua: string): RunScript => ({ lua, sha1: createHash("sha1").update(lua).digest("hex") });
+/** A script and its digest. */
+export const script = (lua: string): RunScript => ({ lua, sha1: createHash("sha1").update(lua).digest("hex") });
 
 /** Runs a script by its digest, sending the text only where the server does not know it yet. */
 export async function runScript(
