@@ -1,5 +1,7 @@
 import type { Command } from "commander";
+import type { DeliveriesProgress } from "../library/deliveries.js";
 import { type RunResult, type RunStart, run } from "../library/run.js";
+import { openDeliveryProgress } from "./delivery-progress.js";
 import { addFlags, resolveFlags, sourceHelp } from "./flags.js";
 import { describeFailures, describeSeconds, openProgress } from "./progress.js";
 import { openPullProgress } from "./pull-progress.js";
@@ -14,6 +16,7 @@ Examples:
   labelmill run '2026/**/*.jpg' more.csv    any mix of sources; tables have the column --uri-column
   labelmill run 'shards/train-{0000..0099}.tar'   the images of tar shards, as WebDataset writes them
   find . -name '*.png' | labelmill run - --out labels
+  labelmill run photos --sink postgres://me@db/images   rows go there as well, as parts are committed
   labelmill run photos --format jsonl --embedding none --json
   labelmill run photos --against labels --only new,changed,failed --out labels-2   a complete dataset again; see plan
 
@@ -39,17 +42,24 @@ async function runCommand(sources: string[], flags: Record<string, unknown>, asJ
   const { log } = terminal;
   const signal = terminal.catchSignals();
   const progress = openProgress(terminal);
+  const delivery = openDeliveryProgress(terminal);
   const { model, precision } = options;
   const onStart = ({ runId, ...start }: RunStart) => log.info("run started", { runId, model, precision, ...start });
   try {
-    const hooks = { log, signal, onStart, onProgress: progress.update, onPull: openPullProgress(terminal) };
+    const onDelivery = (update: DeliveriesProgress) => {
+      progress.stop();
+      delivery.update(update);
+    };
+    const hooks = { log, signal, onStart, onDelivery, onProgress: progress.update, onPull: openPullProgress(terminal) };
     const result = await run(sources, { ...options, ...hooks });
     progress.stop();
+    delivery.stop();
     if (asJson && result.grown !== null) log.info(describeGrown(result.grown, result.summary.out));
     terminal.print(asJson ? JSON.stringify(result.summary) : describeResult(result));
     return result.summary.failed > 0 ? exitWithFailures : 0;
   } finally {
     progress.stop();
+    delivery.stop();
   }
 }
 

@@ -13,6 +13,7 @@ import { resolveModel } from "../worker/model/known-models.js";
 import { isModelCached, modelDirectory } from "../worker/model/store.js";
 import type { CallContext } from "./context.js";
 import { diagnoseEngines } from "./diagnose-engines.js";
+import { diagnoseSink } from "./diagnose-sink.js";
 import { type Finding, find } from "./finding.js";
 import { requireRedis } from "./run-redis.js";
 
@@ -30,6 +31,7 @@ export async function diagnose(context: CallContext): Promise<Finding[]> {
       return `${options.model} in ${modelDirectory(places.cacheDir, options.model)}`;
     }),
     ...(await diagnoseEngines(context)),
+    await diagnoseSink(),
   ];
 }
 

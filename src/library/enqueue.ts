@@ -13,6 +13,7 @@ import { openCall, requireItemsOnce } from "./open-call.js";
 import { createDatasetOpener } from "./open-dataset.js";
 import { createPauseNotice, registerAsWished } from "./register.js";
 import { type RunRedis, requireRedis } from "./run-redis.js";
+import { readSinkTargets } from "./sink-targets.js";
 import { readWebAccess } from "./web-access.js";
 
 export interface EnqueueOptions extends CallOptions {
@@ -51,6 +52,8 @@ async function enqueueIn(
   onPinned: NonNullable<EnqueueOptions["onPinned"]>,
 ): Promise<EnqueueResult> {
   const { options, places } = context;
+  // Throws for a url that no worker could deliver to, before anything is written.
+  readSinkTargets(options.sink, places);
   const model = await describeModel(places.cacheDir, options.model, options.precision);
   const web = await readWebAccess(options, places);
   const submission = await openCall(context, sources, { model, web });
@@ -89,9 +92,9 @@ interface Producing {
   readonly onPinned: NonNullable<EnqueueOptions["onPinned"]>;
 }
 
-async function produce({ options, log, signal }: CallContext, { redis, ...run }: Producing): Promise<Sealed> {
+async function produce({ options, places, log, signal }: CallContext, { redis, ...run }: Producing): Promise<Sealed> {
   const outages = createOutages({ storageTimeoutMs: options.outageTimeoutMs, log });
-  await registerAsWished({ options, log, redis, outages, ...run }, signal);
+  await registerAsWished({ options, places, log, redis, outages, ...run }, signal);
   const sealed = await enqueueRun({ ...run, redis: redis.redis, outages, signal });
   const record = await outages.outlast(() => requireRun(redis.redis, run.head), signal);
   createPauseNotice(log, run.head.runId)(record.state);

@@ -14,6 +14,7 @@ export { type EnqueueOptions, type EnqueueResult, enqueue } from "./enqueue.js";
 export { type Exporter, exportMetrics } from "./exporter.js";
 export { openResults, type Results } from "./open-results.js";
 export { type Plan, type PlanOptions, planRun } from "./plan.js";
+export { type PushOptions, type PushResult, pushResults } from "./push-results.js";
 export { quantize } from "./quantize.js";
 export { type RetryOptions, type RetryResult, retryRun } from "./retry.js";
 export { type RunOptions, type RunProgress, type RunResult, type RunStart, run } from "./run.js";

@@ -7,10 +7,14 @@ import type { ResolvedOptions } from "../shared/options.js";
 import type { Outages } from "../shared/outages.js";
 import { controlRun } from "../shared/run-control.js";
 import type { RunState } from "../shared/run-record.js";
+import { noteSinks } from "../shared/run-sinks.js";
+import type { Places } from "./places.js";
 import type { RunRedis } from "./run-redis.js";
+import { readSinkTargets } from "./sink-targets.js";
 
 export interface Registering {
   readonly options: ResolvedOptions;
+  readonly places: Places;
   readonly log: Log;
   readonly head: RunHead;
   readonly storage: Storage;
@@ -23,12 +27,14 @@ export interface Registering {
  * says so; one that was paused stays paused, also where its private Redis ended in between. Throws RUN_RECORD_LOST.
  */
 export async function registerAsWished(
-  { options, log, head, storage, redis, outages }: Registering,
+  { options, places, log, head, storage, redis, outages }: Registering,
   signal: AbortSignal,
 ): Promise<void> {
   const policy = { priority: options.priority, keepMs: durationMs(options.keep) };
   const run = { head, storage, redis: redis.redis, policy };
   const registered = await outages.outlast(() => registerRun(run), signal);
+  const sinks = readSinkTargets(options.sink, places).map(({ name }) => name);
+  await outages.outlast(() => noteSinks(redis.redis, head, sinks), signal);
   if (redis.wish === "paused" && registered === "created")
     await outages.outlast(() => controlRun(redis.redis, head, "pause"), signal);
   if (redis.wish === "cancelled") await redis.forgetWish();

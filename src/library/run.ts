@@ -5,7 +5,7 @@
 import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Sealed } from "../dataset/items.js";
-import { createRunHead, type RunHead } from "../dataset/run-head.js";
+import { createRunHead, type RunHead, readRunHead } from "../dataset/run-head.js";
 import { openRunStorage } from "../dataset/run-storage.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import { readSummary, type Summary } from "../dataset/summary.js";
@@ -23,6 +23,7 @@ import { finishRun } from "../worker/finish.js";
 import { describeModel } from "../worker/model/describe-model.js";
 import type { Worker } from "../worker/start.js";
 import { type CallContext, type CallOptions, interruption, resolveCall, unlessInterrupted } from "./context.js";
+import type { DeliveriesProgress } from "./deliveries.js";
 import { ensureModel } from "./ensure-model.js";
 import { findFinished } from "./finished.js";
 import { findGrown, type Grown } from "./grown.js";
@@ -30,6 +31,7 @@ import { startToldWorker } from "./health.js";
 import { openCall, requireItemsOnce } from "./open-call.js";
 import { createDatasetOpener } from "./open-dataset.js";
 import { createPauseNotice, registerAsWished } from "./register.js";
+import { prepareDelivery, type WithDelivery } from "./run-delivery.js";
 import { prepareRedis, type RunRedis } from "./run-redis.js";
 import { readWebAccess } from "./web-access.js";
 
@@ -46,6 +48,8 @@ export interface RunProgress {
 export interface RunOptions extends CallOptions {
   /** Called twice a second, and after each chunk. */
   readonly onProgress?: (progress: RunProgress) => void;
+  /** Called while a complete run waits for its sinks. */
+  readonly onDelivery?: (progress: DeliveriesProgress) => void;
   /** Called once, when the dataset exists and work begins. */
   readonly onStart?: (run: RunStart) => void;
 }
@@ -80,10 +84,10 @@ const settleWithinMs = 1_000;
  * STORAGE_*, MODEL_*, ENGINE_*.
  */
 export async function run(sources: string | readonly string[], given: RunOptions = {}): Promise<RunResult> {
-  const { onProgress = () => {}, onStart = () => {}, ...call } = given;
+  const { onProgress = () => {}, onStart = () => {}, onDelivery = () => {}, ...call } = given;
   const context = resolveCall(call);
   try {
-    return await runIn(context, [sources].flat(), { onProgress, onStart });
+    return await runIn(context, [sources].flat(), { onProgress, onStart, onDelivery });
   } finally {
     context.release();
   }
@@ -92,25 +96,36 @@ export async function run(sources: string | readonly string[], given: RunOptions
 async function runIn(
   context: CallContext,
   sources: readonly string[],
-  hooks: Pick<ActiveRun, "onProgress" | "onStart">,
+  { onDelivery, ...hooks }: Required<Pick<RunOptions, "onProgress" | "onStart" | "onDelivery">>,
 ): Promise<RunResult> {
   const { options, places } = context;
+  const withDelivery = await prepareDelivery(context, onDelivery);
   const web = await readWebAccess(options, places);
   const model = await describeModel(places.cacheDir, options.model, options.precision);
   const submission = await openCall(context, sources, { model, web });
-  return runSubmission(context, submission, { web, name: sources.join(", "), ...hooks });
+  return runSubmission(context, submission, { web, name: sources.join(", "), withDelivery, ...hooks });
 }
 
-/** Does a run as it was asked for, or what is left of it. `name` is that of its sources, for messages. */
+interface SubmissionSettings extends Pick<ActiveRun, "web" | "onProgress" | "onStart"> {
+  /** Of the sources, for messages. */
+  readonly name: string;
+  /** @default no delivery */
+  readonly withDelivery?: WithDelivery;
+}
+
+/** Does a run as it was asked for, or what is left of it. */
 export async function runSubmission(
   context: CallContext,
   submission: Submission,
-  { web, name, ...hooks }: Pick<ActiveRun, "web" | "onProgress" | "onStart"> & { readonly name: string },
+  { web, name, withDelivery = (_, work) => work(), ...hooks }: SubmissionSettings,
 ): Promise<RunResult> {
   const place = createDatasetOpener(context)(submission.out);
   const finished = await unlessInterrupted(context.signal, findFinished(place, submission.identity));
-  if (finished !== null)
-    return { summary: finished, wasComplete: true, grown: await findGrown(context, submission, place) };
+  if (finished !== null) {
+    const dataset = { head: await readRunHead(place), storage: place };
+    const grown = await findGrown(context, submission, place);
+    return withDelivery(dataset, async () => ({ summary: finished, wasComplete: true, grown }));
+  }
   await requireItemsOnce(context, submission, place, name);
   await ensureModel(context);
   const openRedis = await prepareRedis(context);
@@ -121,9 +136,12 @@ export async function runSubmission(
   let isFinished = false;
   try {
     const active = { context, submission, storage, head, redis, outages, web, ...hooks };
-    const summary = await runToTheEnd(active).catch((error: unknown) => endedOtherwise(active, error));
-    isFinished = true;
-    return { summary, wasComplete: false, grown: null };
+    const done: Promise<RunResult> = withDelivery({ head, storage }, async () => {
+      const summary = await runToTheEnd(active).catch((error: unknown) => endedOtherwise(active, error));
+      isFinished = true;
+      return { summary, wasComplete: false, grown: null };
+    });
+    return await done;
   } finally {
     await redis.close({ discard: isFinished });
   }

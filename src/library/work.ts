@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { requireSinks } from "../delivery/sinks/open-sink.js";
 import { createOutages } from "../shared/outages.js";
 import type { Worker } from "../worker/start.js";
 import { type CallOptions, resolveCall } from "./context.js";
@@ -6,7 +7,9 @@ import { ensureModel } from "./ensure-model.js";
 import { startToldWorker } from "./health.js";
 import { createDatasetOpener } from "./open-dataset.js";
 import { requireRedis } from "./run-redis.js";
+import { readSinkTargets } from "./sink-targets.js";
 import { readWebAccess } from "./web-access.js";
+import { startWorkDeliveries } from "./work-deliveries.js";
 
 /**
  * Starts a worker that serves every run it can, until it is closed or `signal` aborts. Local files are read below `allowRoot` only.
@@ -15,6 +18,10 @@ import { readWebAccess } from "./web-access.js";
 export async function startWorker(given: CallOptions = {}): Promise<Worker> {
   const context = resolveCall(given);
   const { options, places, log, signal } = context;
+  await requireSinks(readSinkTargets(options.sink, places)).catch((error: unknown) => {
+    context.release();
+    throw error;
+  });
   const { redis, close } = await requireRedis(context).catch((error: unknown) => {
     context.release();
     throw error;
@@ -27,9 +34,10 @@ export async function startWorker(given: CallOptions = {}): Promise<Worker> {
     const web = await readWebAccess(options, places);
     const settings = { redis, options, host: places, onlyRun: null, allowRoots, web, openStorage, outages, log };
     const worker = await startToldWorker(settings);
+    const deliveries = startWorkDeliveries(context, redis);
     const ended = worker.ended.finally(() => {
       context.release();
-      return close({ discard: false });
+      return deliveries.stop().finally(() => close({ discard: false }));
     });
     // Awaited by the caller, perhaps later than it rejects.
     ended.catch(() => {});

@@ -18,6 +18,7 @@ const everywhere: readonly CommandName[] = [
   "plan",
   "diff",
   "runs retry",
+  "results push",
 ];
 
 export const commonOptions = {

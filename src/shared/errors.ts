@@ -12,6 +12,7 @@ import { redisErrors } from "./redis-errors.js";
 import { reprocessErrors } from "./reprocess-errors.js";
 import { resultsErrors } from "./results-errors.js";
 import { scheduleErrors } from "./schedule-errors.js";
+import { sinkErrors } from "./sink-errors.js";
 import { storeErrors } from "./store-errors.js";
 
 export const errorTable = {
@@ -217,6 +218,7 @@ export const errorTable = {
     "The file is damaged, of a foreign format, or not of a model that this version runs: the message names the tensor, node, entry or byte. Nothing was cached, and no program in the file was run.",
   ),
   ...resultsErrors,
+  ...sinkErrors,
   ENGINE_UNAVAILABLE: failed(
     "Engine {engine} cannot run here: {reason}",
     "`labelmill doctor` says what is here and what to install.",

@@ -14,6 +14,7 @@ export type CommandName =
   | "doctor"
   | "results"
   | "results search"
+  | "results push"
   | "runs"
   | "schedule"
   | "runs retry"

@@ -12,6 +12,7 @@ import { type CommandName, duration, integer, option, text } from "./option-spec
 import { type Precision, precisions } from "./precision.js";
 import { reprocessOptions } from "./reprocess-options.js";
 import { s3Options } from "./s3-options.js";
+import { sinkOptions } from "./sink-options.js";
 import { sourceOptionTable } from "./source-option-table.js";
 import { workerOptions } from "./worker-options.js";
 
@@ -148,6 +149,7 @@ export const optionTable = {
   }),
   ...fetchOptions,
   ...s3Options,
+  ...sinkOptions,
   outageTimeoutMs: option<number>({
     flag: "--outage-timeout-ms <ms>",
     class: "policy",

@@ -23,7 +23,19 @@ const oldestVersion = [6, 2] as const;
  * without end.
  */
 export async function openRedis(url: string): Promise<Redis> {
-  const redis = await connect(url);
+  return openChecked(url, true);
+}
+
+/**
+ * The same for whoever would rather hear of an outage than wait for its end: when the connection breaks, it is over, and
+ * every command rejects.
+ */
+export async function openRedisOnce(url: string): Promise<Redis> {
+  return openChecked(url, false);
+}
+
+async function openChecked(url: string, isLasting: boolean): Promise<Redis> {
+  const redis = await connect(url, isLasting);
   const checked = new AbortController();
   try {
     await Promise.race([checkServer(redis, redactUrl(url)), refusedWhenGone(redis, redactUrl(url), checked.signal)]);
@@ -47,7 +59,7 @@ function refusedWhenGone(redis: Redis, url: string, signal: AbortSignal): Promis
   });
 }
 
-async function connect(url: string): Promise<Redis> {
+async function connect(url: string, isLasting: boolean): Promise<Redis> {
   let connected = false;
   const options = {
     lazyConnect: true,
@@ -55,7 +67,7 @@ async function connect(url: string): Promise<Redis> {
     socketTimeout: silenceTimeoutMs,
     // Commands wait for the server's return instead of failing; BullMQ's blocking connections demand it.
     maxRetriesPerRequest: null,
-    retryStrategy: (attempt: number) => (connected ? Math.min(attempt * 50, longestRetryMs) : null),
+    retryStrategy: (attempt: number) => (connected && isLasting ? Math.min(attempt * 50, longestRetryMs) : null),
   } satisfies RedisOptions;
   const redis = createClient(url, options);
   // Every command's own promise carries its error; without a listener ioredis would print the connection's as well.
@@ -70,7 +82,7 @@ async function connect(url: string): Promise<Redis> {
   } catch (error) {
     redis.disconnect();
     const reason = messageOf(lastError ?? error) || "connection refused";
-    throw new LabelmillError("REDIS_REFUSED", { url: redactUrl(url), reason }, { cause: error });
+    throw new LabelmillError("REDIS_REFUSED", { url: redactUrl(url), reason }, { cause: lastError ?? error });
   }
 }
 

@@ -2,7 +2,7 @@
  * The rows that a run takes over from an earlier dataset instead of making them, which one is pinned with each item. Read part
  * by part, for one chunk at a time: mostly a chunk's rows lie in one or two parts there. Used by `stages` and `served-run`.
  */
-import { findRows, listCurrentRows, rowsOfChunk } from "../dataset/current-rows.js";
+import { type CurrentRows, findRows, listCurrentRows, rowsOfChunk } from "../dataset/current-rows.js";
 import type { PinnedItem } from "../dataset/items.js";
 import { readFileCounts, readPartRows } from "../dataset/part.js";
 import type { CommittedCounts } from "../dataset/part-footer.js";
@@ -30,34 +30,8 @@ export function openCarriedRows(
 ): CarriedRows | null {
   if (against === undefined) return null;
   const storage = openRunStorage(openStorage(against.out), against);
-  let opened: ReturnType<typeof openEarlier> | null = null;
-  const open = () => {
-    opened ??= openEarlier(storage, against, retry);
-    // Where it failed it is tried again the next time.
-    opened.catch(() => {
-      opened = null;
-    });
-    return opened;
-  };
+  const earlier = openEarlier(storage, against, retry);
   const refuse = (reason: string) => new LabelmillError("RUN_CARRY", { against: against.out, reason });
-  const find = async (chunk: number) => {
-    const { rows, chunkSize } = await open();
-    const found = findRows(rows, chunk);
-    if (found === null) throw refuse(`it has no part of chunk ${chunk}`);
-    return { file: found.file, path: found.path, range: rowsOfChunk(found, chunk, chunkSize), chunkSize };
-  };
-  /** Where a file vanishes, the dataset has been compacted since, and its rows are looked for once more. */
-  const reading = async <T>(read: () => Promise<T>): Promise<T> => {
-    const { rows } = await open();
-    try {
-      return await read();
-    } catch (error) {
-      opened = null;
-      const isMoved = (await open()).rows[0]?.path !== rows[0]?.path;
-      if (!isMoved) throw error;
-      return read();
-    }
-  };
   const requireOwn = (row: Row, { id, uri }: PinnedItem) => {
     if (isSameText(row.item_id, id) && isSameText(row.uri, uri)) return row;
     throw refuse(`its row ${row.item_index} is not that of ${uri}`);
@@ -66,11 +40,10 @@ export function openCarriedRows(
     async load(items) {
       const found = new Map<number, Row>();
       if (items.length === 0) return found;
-      const { chunkSize } = await open();
-      for (const [chunk, wanted] of byChunk(items, chunkSize)) {
-        await reading(async () => {
-          const { path, range } = await find(chunk);
-          for await (const row of readPartRows<keyof Row>(storage, path, undefined, range))
+      for (const [chunk, wanted] of byChunk(items, await earlier.chunkSize())) {
+        await earlier.reading(chunk, async ({ rows, chunkSize }) => {
+          const range = rowsOfChunk(rows, chunk, chunkSize);
+          for await (const row of readPartRows<keyof Row>(storage, rows.path, undefined, range))
             for (const item of wanted.get(row.item_index) ?? []) found.set(item.index, requireOwn(row, item));
         });
       }
@@ -79,9 +52,8 @@ export function openCarriedRows(
       return found;
     },
     countsOf: (chunk) =>
-      reading(async () => {
-        const { file, chunkSize } = await find(chunk);
-        const counts = (await readFileCounts(storage, file, chunkSize))?.get(chunk);
+      earlier.reading(chunk, async ({ rows, chunkSize }) => {
+        const counts = (await readFileCounts(storage, rows.file, chunkSize))?.get(chunk);
         if (counts === undefined) throw refuse(`its part of chunk ${chunk} is gone`);
         return counts;
       }),
@@ -93,10 +65,47 @@ function isSameText(stored: string, pinned: string): boolean {
   return stored === pinned || Buffer.from(stored).equals(Buffer.from(pinned));
 }
 
-/** A retry sees its dataset as it was before, also once it is complete itself. */
-async function openEarlier(storage: Storage, against: AgainstDataset, retry: number | undefined) {
-  const { chunkSize, format } = (await readOwnHead(storage, against)).identity;
-  return { chunkSize, rows: await listCurrentRows(storage, format, retry) };
+/** Where the rows of the earlier dataset are, looked up once. A retry sees it as it was before, also once it is complete itself. */
+function openEarlier(storage: Storage, against: AgainstDataset, retry: number | undefined) {
+  const list = async () => {
+    const { chunkSize, format } = (await readOwnHead(storage, against)).identity;
+    return { chunkSize, rows: await listCurrentRows(storage, format, retry) };
+  };
+  let listed: ReturnType<typeof list> | null = null;
+  const open = async () => {
+    listed ??= list();
+    try {
+      return await listed;
+    } catch (error) {
+      // It is tried again the next time.
+      listed = null;
+      throw error;
+    }
+  };
+  const find = async (chunk: number) => {
+    const { rows, chunkSize } = await open();
+    const found = findRows(rows, chunk);
+    if (found !== null) return { rows: found, chunkSize };
+    throw new LabelmillError("RUN_CARRY", { against: against.out, reason: `it has no part of chunk ${chunk}` });
+  };
+  return {
+    chunkSize: async () => (await open()).chunkSize,
+    /** Reads the chunk's rows from where they are: where the file has vanished since, from what `results compact` made of it. */
+    async reading<T>(
+      chunk: number,
+      read: (place: { readonly rows: CurrentRows; readonly chunkSize: number }) => Promise<T>,
+    ): Promise<T> {
+      const place = await find(chunk);
+      try {
+        return await read(place);
+      } catch (error) {
+        listed = null;
+        const now = await find(chunk);
+        if (now.rows.path === place.rows.path) throw error;
+        return read(now);
+      }
+    },
+  };
 }
 
 /** Chunk there -> row there -> the items that name it: several may be one picture. */

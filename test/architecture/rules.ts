@@ -18,13 +18,15 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   producer: ["shared", "dataset"],
   worker: ["shared", "dataset"],
   results: ["shared", "dataset"],
-  library: ["shared", "dataset", "producer", "worker", "results"],
+  delivery: ["shared", "dataset"],
+  library: ["shared", "dataset", "producer", "worker", "results", "delivery"],
   cli: ["shared", "dataset", "producer", "worker", "results", "library"],
 };
 
 /** Folder of a port -> the port itself. The folder's other files are its adapters, except `open-*`, which chooses one. */
 export const ports: Readonly<Record<string, string>> = {
   "src/dataset/storage": "storage.ts",
+  "src/delivery/sinks": "sink.ts",
   "src/producer/source": "source.ts",
   "src/results/export": "exporter.ts",
   "src/worker/fetch": "fetcher.ts",
@@ -36,12 +38,13 @@ export const compositionRoot = "src/worker/start.ts";
 
 /** Package -> where it may be imported: one room or folder; files by name for the two ends of a queue. */
 export const packages: Readonly<Record<string, readonly string[]>> = {
+  "@lancedb/lancedb": ["src/delivery/sinks/"],
   "@bufbuild/protobuf": ["src/worker/model/"],
   "@tensorflow/tfjs-backend-wasm": ["src/worker/model/engines/"],
   "@tensorflow/tfjs-backend-webgpu": ["src/worker/model/engines/"],
   "@tensorflow/tfjs-core": ["src/worker/model/engines/"],
   "@tensorflow/tfjs-node-gpu": ["src/worker/model/engines/"],
-  "apache-arrow": ["src/dataset/"],
+  "apache-arrow": ["src/dataset/", "src/delivery/sinks/"],
   bullmq: ["src/producer/chunk-queue.ts", "src/producer/schedule-queue.ts", "src/worker/run-queue.ts"],
   "cli-progress": ["src/cli/"],
   commander: ["src/cli/"],
@@ -54,6 +57,7 @@ export const packages: Readonly<Record<string, readonly string[]>> = {
   ioredis: ["src/shared/redis.ts"],
   "onnxruntime-node": ["src/worker/model/engines/"],
   pacote: ["src/worker/model/"],
+  pg: ["src/delivery/sinks/"],
   "parquet-wasm": ["src/dataset/"],
   "prom-client": ["src/worker/health/"],
   picomatch: ["src/producer/source/"],

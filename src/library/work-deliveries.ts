@@ -1,0 +1,89 @@
+/**
+ * The deliveries of a worker: for every run under way that has sinks, or for all where the worker was given some. A look now
+ * and then at the runs of its Redis, and for each one loops of its own, which outlive the run until its last part is
+ * delivered. Called by `startWorker`.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { openRunStorage, readOwnHead } from "../dataset/run-storage.js";
+import { messageOf } from "../shared/errors.js";
+import type { Redis } from "../shared/redis.js";
+import { listActiveRuns } from "../shared/run-index.js";
+import { type RunRecord, readRun } from "../shared/run-record.js";
+import { readSinks } from "../shared/run-sinks.js";
+import type { CallContext } from "./context.js";
+import { type Deliveries, startDeliveries } from "./deliveries.js";
+import { createDatasetOpener } from "./open-dataset.js";
+import { readSinkTargets } from "./sink-targets.js";
+
+const lookEveryMs = 2_000;
+
+/** Starts to look; `stop` ends all of it, and what is not delivered waits for the next worker, or a push. */
+export function startWorkDeliveries(context: CallContext, redis: Redis): { stop(): Promise<void> } {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const open = new Map<string, OpenRun>();
+  const looking = (async () => {
+    while (!signal.aborted) {
+      // Redis away is waited for by its connection; all else is tried again.
+      await visitRuns(context, redis, open).catch((error: unknown) => {
+        context.log.debug("no look at the runs' sinks", { reason: messageOf(error) });
+      });
+      await sleep(lookEveryMs, undefined, { signal }).catch(() => {});
+    }
+  })();
+  looking.catch(() => {});
+  return {
+    async stop() {
+      controller.abort();
+      await Promise.all([...open.values()].map(({ deliveries }) => deliveries.stop()));
+    },
+  };
+}
+
+/** `open` keeps what has ended while its run is listed, so that what cannot be delivered is said once. */
+async function visitRuns(context: CallContext, redis: Redis, open: Map<string, OpenRun>): Promise<void> {
+  const listed = await listActiveRuns(redis);
+  for (const [runId, run] of open) {
+    if (listed.includes(runId)) continue;
+    const record = await readRun(redis, runId);
+    // A run that completed is delivered to its end; of one that was cancelled or removed nothing more is to come.
+    if (record === null || record.state === "cancelled") await run.deliveries.stop();
+    if (run.hasEnded) open.delete(runId);
+  }
+  for (const runId of listed) {
+    const record = open.has(runId) ? null : await readRun(redis, runId);
+    if (record === null) continue;
+    const deliveries = await openDeliveries(context, record, await readSinks(redis, runId)).catch((error: unknown) => {
+      // Its dataset is not here, which the worker has said already, or its sink is of a later version.
+      context.log.debug("no delivery for this run", { runId, reason: messageOf(error) });
+      return null;
+    });
+    if (deliveries === null) continue;
+    const run = { deliveries, hasEnded: false };
+    open.set(runId, run);
+    void deliveries.ended.then(() => {
+      run.hasEnded = true;
+    });
+  }
+}
+
+interface OpenRun {
+  readonly deliveries: Deliveries;
+  readonly hasEnded: boolean;
+}
+
+async function openDeliveries(
+  context: CallContext,
+  record: RunRecord,
+  noted: readonly string[],
+): Promise<Deliveries | null> {
+  const { options, places, log } = context;
+  // The worker's own come last: where both name a place, its url may have the password.
+  const targets = readSinkTargets([...noted, ...options.sink], places);
+  if (targets.length === 0) return null;
+  const place = createDatasetOpener(context)(record.out);
+  const head = await readOwnHead(place, record);
+  // Its rows are those of the dataset that it mends: a push of that has them.
+  if (head.identity.retry !== undefined) return null;
+  return startDeliveries({ targets, head, storage: openRunStorage(place, record), log, until: "complete" });
+}

@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { mkdir, readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { recordKey } from "../../src/shared/run-keys.js";
+import { linesOfDataset, linesOfPostgres } from "../delivery/pushed.js";
+import { runCli, startCli } from "../support/cli.js";
+import { copyDistinct } from "../support/copies.js";
+import { resnet50ForTests } from "../support/model.js";
+import { findPostgres, postgresPassword, startTestPostgres, type TestPostgres } from "../support/postgres.js";
+import { startTestRedis } from "../support/redis.js";
+import { projectRoot } from "../support/shared-data.js";
+import { useTempDir } from "../support/temp-dir.js";
+
+const photo = join(projectRoot, "examples/photos/rocket.jpg");
+const env = { PGPASSWORD: postgresPassword };
+
+async function manyPhotos(directory: string, count: number): Promise<string> {
+  const source = join(directory, "many");
+  await mkdir(source);
+  for (let i = 0; i < count; i += 1) await copyDistinct(photo, join(source, `${i}.jpg`), i);
+  return source;
+}
+
+describe("e2e/sinks", function () {
+  this.timeout(240_000);
+  const tempDir = useTempDir();
+  let postgres: TestPostgres;
+  before(async function () {
+    const binaries = await findPostgres();
+    if (binaries === null) return this.skip();
+    await resnet50ForTests();
+    postgres = await startTestPostgres(binaries);
+  });
+  after(() => postgres?.close());
+  beforeEach(async () => {
+    await postgres.start();
+    await postgres.query("DROP SCHEMA IF EXISTS labelmill CASCADE");
+  });
+
+  const runIdOf = async (out: string): Promise<string> =>
+    JSON.parse(await readFile(join(out, "run.json"), "utf8")).runId;
+
+  it("does the whole work while Postgres is stopped, and delivers all of it when it is back", async () => {
+    const [source, out] = [await manyPhotos(tempDir(), 12), join(tempDir(), "out")];
+    await postgres.stop("SIGKILL");
+    const sink = postgres.urlWithoutPassword;
+    const running = startCli(["run", source, "--out", out, "--chunk-size", "2", "--sink", sink, "--json"], { env });
+    while (!(await readdir(out).catch((): string[] => [])).includes("summary.json")) {
+      assert.equal(running.process.exitCode, null, running.stderr());
+      await sleep(100);
+    }
+    await postgres.start();
+    const { code, stdout, stderr } = await running.result;
+    assert.equal(code, 0, stderr);
+    assert.equal(JSON.parse(stdout).ok, 12);
+    assert.equal(stderr.match(/delivery waits/g)?.length, 1, stderr);
+    assert.doesNotMatch(stdout + stderr + (await readFile(join(out, "run.json"), "utf8")), /canary/);
+    assert.deepEqual(await linesOfPostgres(postgres.url, await runIdOf(out)), await linesOfDataset(out));
+  });
+
+  it("ends with the command that goes on where a sink does not come back, and the same command goes on too", async () => {
+    const [source, out] = [await manyPhotos(tempDir(), 2), join(tempDir(), "out")];
+    await postgres.stop();
+    const args = ["run", source, "--out", out, "--sink", postgres.url, "--sink-timeout-ms", "500"];
+    const behind = await runCli(args);
+    assert.equal(behind.code, 1, behind.stderr);
+    assert.match(behind.stderr, /labelmill results push .*--to postgres:\/\/tester@127.*\[SINK_BEHIND\]/);
+    assert.doesNotMatch(behind.stderr, /canary/);
+    await postgres.start();
+    const { code, stderr } = await runCli(args);
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(await linesOfPostgres(postgres.url, await runIdOf(out)), await linesOfDataset(out));
+  });
+
+  it("keeps the sink with the run, without its password, for workers elsewhere", async () => {
+    const [source, out] = [await manyPhotos(tempDir(), 4), join(tempDir(), "out")];
+    const redis = await startTestRedis();
+    const queue = ["--redis-url", redis.url];
+    try {
+      const queued = await runCli(["enqueue", source, "--out", out, "--sink", postgres.url, ...queue]);
+      assert.equal(queued.code, 0, queued.stderr);
+      const runId = await runIdOf(out);
+      assert.doesNotMatch(JSON.stringify(await redis.redis.hgetall(recordKey(runId, "run"))), /canary/);
+      const worker = startCli(["work", ...queue, "--allow-root", source], { env });
+      const count = async () =>
+        (await postgres.query("SELECT count(*)::int AS n FROM labelmill.rows").catch(() => []))[0]?.n;
+      while ((await count()) !== 4) {
+        assert.equal(worker.process.exitCode, null, worker.stderr());
+        await sleep(200);
+      }
+      worker.process.kill("SIGTERM");
+      assert.equal((await worker.result).code, 0, worker.stderr());
+      assert.deepEqual(await linesOfPostgres(postgres.url, runId), await linesOfDataset(out));
+    } finally {
+      await redis.close();
+    }
+  });
+
+  it("refuses a url that is no sink before anything is written", async () => {
+    const out = join(tempDir(), "out");
+    const { code, stderr } = await runCli(["run", photo, "--out", out, "--sink", "mysql://me:canary@host/db"]);
+    assert.equal(code, 2);
+    assert.match(stderr, /\[SINK_INVALID\]/);
+    assert.doesNotMatch(stderr, /canary/);
+    await assert.rejects(readdir(out));
+  });
+});
