@@ -49,7 +49,7 @@ async function complete(storage: Storage, { runId, identity }: RunHead, items: n
   const failed = Math.floor(items / failedEvery);
   const { model, modelSha256, precision } = identity;
   const counts = { items, ok: items - failed, failed, failuresByCode: {}, duplicates: 0, carried: 0 };
-  const speed = { seconds: 1, imagesPerSecond: items, engines: [], whyEngines: {}, boundBy: null };
+  const speed = { seconds: 1, imagesPerSecond: items, engines: [], whyEngines: {}, boundBy: null, stageShares: {} };
   const of = { runId, status: "completed", model, modelSha256, precision, out: storage.location } as const;
   await writeSummary(storage, { ...of, ...counts, ...speed });
 }

@@ -23,7 +23,7 @@ export function describeRuns(runs: readonly RunStatus[]): string {
 
 /** Everything about one run, a line for each thing that is known. */
 export function describeReport(run: RunReport): string {
-  const { chunks, stageSeconds, boundBy, engines, workers } = run;
+  const { chunks, stageSeconds, engines, workers } = run;
   const pinned = run.items === null && run.pinned !== null ? `, ${run.pinned} pinned so far` : "";
   const failures = run.failed ? ` (${describeFailures(run.failuresByCode)})` : "";
   const lines: [string, string | null][] = [
@@ -35,7 +35,7 @@ export function describeReport(run: RunReport): string {
     ["chunks", `${chunks.done} of ${chunks.pinned ?? "?"} done, ${chunks.waiting} waiting, ${chunks.inHand} in hand`],
     ["rate", run.imagesPerSecond === null ? null : `${run.imagesPerSecond} images/s${leftOf(run)}`],
     ["time spent", stageSeconds && describeStages(stageSeconds)],
-    ["bound by", boundBy],
+    ["bound by", describeBound(run)],
     ["engines", engines.length === 0 ? null : engines.join(", ")],
     ["priority", run.priority === null ? null : String(run.priority)],
     ...workers.map(({ worker, refusal, secondsAgo }): [string, string] => [
@@ -64,4 +64,30 @@ function describeStages(stages: NonNullable<RunReport["stageSeconds"]>): string 
   return Object.entries(stages)
     .map(([stage, seconds]) => `${stage} ${seconds} s`)
     .join(", ");
+}
+
+/** Below it no stage is to blame: the run is short, or waits for something else. */
+const halfOfTheTime = 0.5;
+
+/** "inference (93 % of the time); a GPU … would help", or null where nothing was measured. */
+export function describeBound({
+  boundBy,
+  stageShares,
+  precision = "int8",
+}: Pick<RunReport, "boundBy" | "stageShares"> & { readonly precision?: string }): string | null {
+  if (boundBy === null) return null;
+  const share = stageShares[boundBy];
+  if (share === undefined) return boundBy;
+  const help = share < halfOfTheTime ? undefined : helpFor(boundBy, precision);
+  return `${boundBy} (${Math.round(100 * share)} % of the time)${help === undefined ? "" : `; ${help}`}`;
+}
+
+function helpFor(stage: string, precision: string): string | undefined {
+  const smaller = precision === "fp32" ? "--precision int8, " : "";
+  const help: Readonly<Record<string, string>> = {
+    inference: `${smaller}a GPU or more workers would help`,
+    decode: "more cores or workers would help",
+    fetch: "more --fetch-concurrency, --per-host or workers would help, or storage that is nearer",
+  };
+  return help[stage];
 }

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { DeliveriesProgress } from "../library/deliveries.js";
 import { type RunResult, type RunStart, run } from "../library/run.js";
 import { openDeliveryProgress } from "./delivery-progress.js";
+import { describeBound } from "./describe-run.js";
 import { addFlags, resolveFlags, sourceHelp } from "./flags.js";
 import { describeFailures, describeSeconds, openProgress } from "./progress.js";
 import { openPullProgress } from "./pull-progress.js";
@@ -64,10 +65,11 @@ async function runCommand(sources: string[], flags: Record<string, unknown>, asJ
 }
 
 function describeResult({ summary, wasComplete, grown }: RunResult): string {
-  const { items, ok, failed, failuresByCode, duplicates, carried, seconds, imagesPerSecond, boundBy, out } = summary;
+  const { items, ok, failed, failuresByCode, duplicates, carried, seconds, imagesPerSecond, out } = summary;
   const failures = failed === 0 ? "" : ` (${describeFailures(failuresByCode)})`;
   const speed = `in ${describeSeconds(seconds)}, ${imagesPerSecond} images/s`;
-  const bound = boundBy === null ? "" : `, bound by ${boundBy}`;
+  const limit = describeBound(summary);
+  const bound = limit === null ? "" : `, bound by ${limit}`;
   const more = grown === null ? "nothing to do" : describeGrown(grown, out);
   const head = wasComplete ? `Complete already; ${more}.\n` : "";
   const saved = duplicates === 0 ? "" : `\n${describeDuplicates(duplicates, ok)}`;

@@ -30,6 +30,8 @@ export interface Summary {
   readonly modelSha256: string;
   /** The stage that limited the speed (`fetch`, `decode` or `inference`), or null where none was measured. */
   readonly boundBy: string | null;
+  /** By stage, how much it did of what it could have done while workers had chunks in hand, from 0 to 1; empty where another version wrote it. */
+  readonly stageShares: Readonly<Record<string, number>>;
   /** Where the dataset lay when it was completed. */
   readonly out: string;
 }
@@ -53,6 +55,7 @@ const summarySchema = z.object({
   model: z.string(),
   modelSha256: z.string(),
   boundBy: z.string().nullable(),
+  stageShares: z.record(z.string(), z.number().min(0).max(1)).default({}),
   out: z.string(),
 }) satisfies z.ZodType<Summary>;
 

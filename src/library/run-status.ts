@@ -12,7 +12,7 @@ import type { Redis } from "../shared/redis.js";
 import type { ShownState } from "../shared/run-control.js";
 import type { RunRecord } from "../shared/run-record.js";
 import { readWorkers, type WorkerReport } from "../shared/run-workers.js";
-import { busiestStage, workSeconds } from "../worker/finish.js";
+import { busiestStage, stageShares, workSeconds } from "../worker/finish.js";
 import type { FoundRun, LeftRun, LiveRun } from "./find-runs.js";
 
 /** One line of `runs list`. What only the record knows is null where the private Redis that had it is gone. */
@@ -55,6 +55,8 @@ export interface RunReport extends RunStatus {
   readonly stageSeconds: { readonly fetch: number; readonly decode: number; readonly inference: number } | null;
   /** The stage that limits the speed. */
   readonly boundBy: string | null;
+  /** By stage, how much it does of what it could do while workers have chunks in hand, from 0 to 1. */
+  readonly stageShares: Readonly<Record<string, number>>;
   /** The workers that looked at the run in the last half minute, and why those that refuse it do. */
   readonly workers: readonly WorkerReport[];
   /** What the run waits for, and what to do about it. */
@@ -70,7 +72,16 @@ const rateCountsMs = 60_000;
 /** One line of `runs list`. */
 export async function readStatus(run: FoundRun, openStorage: OpenStorage): Promise<RunStatus> {
   if (run.redis === null) {
-    const { chunks, engines, stageSeconds, boundBy, workers, note, ...status } = await readLeft(run, openStorage);
+    const {
+      chunks,
+      engines,
+      stageSeconds,
+      boundBy,
+      stageShares: _,
+      workers,
+      note,
+      ...status
+    } = await readLeft(run, openStorage);
     return status;
   }
   return statusOf(run, run.record, await serverTime(run.redis));
@@ -92,6 +103,7 @@ async function readLive(run: LiveRun): Promise<RunReport> {
     engines: record.engines,
     stageSeconds: { fetch: seconds(busy.fetchMs), decode: seconds(busy.decodeMs), inference: seconds(busy.inferMs) },
     boundBy: busiestStage(busy),
+    stageShares: stageShares(busy),
     workers,
     note: noteOf(status, workers),
   };
@@ -153,6 +165,7 @@ async function readLeft({ runId, out, wish }: LeftRun, openStorage: OpenStorage)
     engines: summary?.engines ?? [],
     stageSeconds: null,
     boundBy: summary?.boundBy ?? null,
+    stageShares: summary?.stageShares ?? {},
     workers: [],
     note: problem ?? (note !== null && wish === "paused" ? `${note}; it is paused still` : note),
   };

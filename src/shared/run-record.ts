@@ -100,6 +100,8 @@ export interface StageBusy {
   readonly fetchMs: number;
   readonly decodeMs: number;
   readonly inferMs: number;
+  /** In which a worker had chunks in hand: what the others are a share of. */
+  readonly workMs: number;
 }
 
 export interface ChunkCount {
@@ -148,7 +150,8 @@ export async function sealRun(redis: Redis, run: RunKey): Promise<void> {
 export async function commitChunk(redis: Redis, run: RunKey, count: ChunkCount): Promise<boolean> {
   const { runId } = run;
   const keys = (["run", "done", "failures", "engines"] as const).map((part) => recordKey(runId, part));
-  const busy = [count.busy.fetchMs, count.busy.decodeMs, count.busy.inferMs].map(Math.round);
+  const { fetchMs, decodeMs, inferMs, workMs } = count.busy;
+  const busy = [fetchMs, decodeMs, inferMs, workMs].map(Math.round);
   const codes = Object.entries(count.failuresByCode).flat();
   const args = [
     count.chunk,
@@ -219,7 +222,12 @@ export async function readRun(redis: Redis, runId: string): Promise<RunRecord | 
     endedAtMs: time("endedAtMs"),
     pausedMs: number("pausedMs"),
     window: fromMs === null ? null : { fromMs, fromMade: number("fromMade") },
-    busy: { fetchMs: number("fetchMs"), decodeMs: number("decodeMs"), inferMs: number("inferMs") },
+    busy: {
+      fetchMs: number("fetchMs"),
+      decodeMs: number("decodeMs"),
+      inferMs: number("inferMs"),
+      workMs: number("workMs"),
+    },
   };
 }
 

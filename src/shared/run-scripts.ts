@@ -111,8 +111,8 @@ return 1
  * Counts a committed part, once however often it is called, and keeps the time for the rate: `fromMs`, `fromMade` begin
  * a window of 30 to 60 s, `nextMs`, `nextMade` the one after it.
  * KEYS: 1 the record, 2 the bitmap of counted chunks, 3 failures by code, 4 why by engine.
- * ARGV: 1 epoch, 2 chunk, 3 ok, 4 failed, 5 duplicates, 6 fetch ms, 7 decode ms, 8 infer ms, 9 engine, or '' for a part that was
- * found, 10 why it, 11 rows carried over, which nobody made, then code, count pairs.
+ * ARGV: 1 epoch, 2 chunk, 3 ok, 4 failed, 5 duplicates, 6 fetch ms, 7 decode ms, 8 infer ms, 9 work ms, 10 engine, or '' for a
+ * part that was found, 11 why it, 12 rows carried over, which nobody made, then code, count pairs.
  * Returns 1 counted, 0 counted before, -1 foreign epoch.
  */
 export const commitChunkScript = script(`${library}
@@ -123,15 +123,16 @@ redis.call('HINCRBY', run, 'doneChunks', 1)
 redis.call('HINCRBY', run, 'ok', ARGV[3])
 redis.call('HINCRBY', run, 'failed', ARGV[4])
 redis.call('HINCRBY', run, 'duplicates', ARGV[5])
-redis.call('HINCRBY', run, 'carried', ARGV[11])
+redis.call('HINCRBY', run, 'carried', ARGV[12])
 redis.call('HINCRBY', run, 'fetchMs', ARGV[6])
 redis.call('HINCRBY', run, 'decodeMs', ARGV[7])
 redis.call('HINCRBY', run, 'inferMs', ARGV[8])
-if ARGV[9] ~= '' then
-  redis.call('HSETNX', KEYS[4], ARGV[9], ARGV[10])
-  redis.call('HINCRBY', run, 'made', ARGV[3] + ARGV[4] - ARGV[11])
+redis.call('HINCRBY', run, 'workMs', ARGV[9])
+if ARGV[10] ~= '' then
+  redis.call('HSETNX', KEYS[4], ARGV[10], ARGV[11])
+  redis.call('HINCRBY', run, 'made', ARGV[3] + ARGV[4] - ARGV[12])
 end
-for i = 12, #ARGV, 2 do redis.call('HINCRBY', KEYS[3], ARGV[i], ARGV[i + 1]) end
+for i = 13, #ARGV, 2 do redis.call('HINCRBY', KEYS[3], ARGV[i], ARGV[i + 1]) end
 local t = now()
 local w = redis.call('HMGET', run, 'nextMs', 'nextMade', 'made', 'createdAtMs')
 local nextMs, made = tonumber(w[1] or w[4]), w[3] or 0

@@ -44,6 +44,7 @@ function summarize(record: RunRecord, head: RunHead): Summary {
     model: identity.model,
     modelSha256: identity.modelSha256,
     boundBy: busiestStage(record.busy),
+    stageShares: stageShares(record.busy),
     out: identity.retry === undefined ? record.out : (identity.against?.out ?? record.out),
   };
 }
@@ -57,8 +58,19 @@ export function workSeconds({ createdAtMs, committedAtMs, pausedMs }: RunRecord)
 
 /** The stage with the largest share of its time busy, or null where none was measured. */
 export function busiestStage(busy: StageBusy): string | null {
-  const [stage, ms] = (Object.entries(busy) as [keyof StageBusy, number][]).reduce((a, b) => (b[1] > a[1] ? b : a));
-  return ms > 0 ? stageNames[stage] : null;
+  const stages = Object.keys(stageNames) as (keyof typeof stageNames)[];
+  const busiest = stages.reduce((a, b) => (busy[b] > busy[a] ? b : a));
+  return busy[busiest] > 0 ? stageNames[busiest] : null;
+}
+
+/** By stage, how much it did of what it could have done at once while workers had chunks in hand, from 0 to 1; empty where nothing was measured. */
+export function stageShares(busy: StageBusy): Record<string, number> {
+  if (busy.workMs === 0) return {};
+  const shares = Object.entries(stageNames).map(([key, name]) => {
+    const share = busy[key as keyof typeof stageNames] / busy.workMs;
+    return [name, round(Math.min(1, share))] as const;
+  });
+  return Object.fromEntries(shares);
 }
 
 function round(value: number): number {

@@ -28,6 +28,8 @@ export interface ProcessLimits {
   holdBytes(delta: number): void;
   /** Resolves when one more fetch may start; the time until its release counts as spent fetching. */
   admitFetch(place: FetchPlace, order: number): Promise<() => void>;
+  /** A chunk is in hand until what it returns is called. */
+  working(): () => void;
   /**
    * Time that each stage was busy since the last call, in milliseconds, divided by how many it may do at once: the stage
    * with the largest share is the one that bounds the speed.
@@ -52,6 +54,7 @@ export function createProcessLimits(
   let held = 0;
   let fetches = 0;
   let fetchMs = 0;
+  const work = createWorkClock();
   let reported = compute.times();
   const mayFetch = () => held < mostHeldBytes;
   const concurrency = { disk: diskConcurrency, network: fetchConcurrency };
@@ -87,16 +90,44 @@ export function createProcessLimits(
         setImmediate(release);
       };
     },
+    working: work.begin,
     takeBusy() {
       const times = compute.times();
       const busy = {
         fetchMs,
         decodeMs: (times.decodeMs - reported.decodeMs) / decodeConcurrency,
         inferMs: (times.inferMs - reported.inferMs) / children,
+        workMs: work.take(),
       };
       reported = times;
       fetchMs = 0;
       return busy;
+    },
+  };
+}
+
+/** Counts the time in which anything is at work, however much. */
+function createWorkClock(): { begin(): () => void; take(): number } {
+  let atWork = 0;
+  let workMs = 0;
+  let untilMs = 0;
+  const count = (change: number) => {
+    const nowMs = performance.now();
+    if (atWork > 0) workMs += nowMs - untilMs;
+    untilMs = nowMs;
+    atWork += change;
+  };
+  return {
+    begin() {
+      count(1);
+      return () => count(-1);
+    },
+    /** Since it was taken last. */
+    take() {
+      count(0);
+      const taken = workMs;
+      workMs = 0;
+      return taken;
     },
   };
 }

@@ -93,7 +93,8 @@ async function countChunk(ref: ChunkRef, context: StageContext, turn: ChunkTurn)
   const committed = await turn.outlast(() => readPartCounts(storage, ref.chunk, head.identity.format));
   const found = committed ?? (await turn.outlast(() => countUntouched(ref, context)));
   if (found !== null)
-    return { chunk: ref.chunk, ...found, busy: { fetchMs: 0, decodeMs: 0, inferMs: 0 }, engine: null };
+    return { chunk: ref.chunk, ...found, busy: { fetchMs: 0, decodeMs: 0, inferMs: 0, workMs: 0 }, engine: null };
+  const rest = limits.working();
   const stages = createStages(context, turn);
   try {
     const counts = await runChunk(ref, stages);
@@ -106,5 +107,6 @@ async function countChunk(ref: ChunkRef, context: StageContext, turn: ChunkTurn)
     };
   } finally {
     stages.close();
+    rest();
   }
 }

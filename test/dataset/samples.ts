@@ -126,6 +126,7 @@ export const sampleSummary: Summary = {
   model: "resnet50",
   modelSha256: "a".repeat(64),
   boundBy: null,
+  stageShares: {},
   out: "/out",
 };
 

@@ -29,7 +29,15 @@ describe("library/finished", () => {
       engines: [],
       whyEngines: {},
     };
-    const names = { runId: head.runId, status: "completed", precision, model, modelSha256, boundBy: null } as const;
+    const names = {
+      runId: head.runId,
+      status: "completed",
+      precision,
+      model,
+      modelSha256,
+      boundBy: null,
+      stageShares: {},
+    } as const;
     const summary = await writeSummary(storage, { ...counts, ...names, out: storage.location });
     assert.deepEqual(await findFinished(storage, sampleIdentity), summary);
     await assert.rejects(findFinished(storage, { ...sampleIdentity, topK: 9 }), { code: "RUN_IDENTITY" });

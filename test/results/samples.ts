@@ -57,7 +57,14 @@ export async function writeComplete(
     await commitPart(storage, { ...sampleDraft(rows.slice(first, first + chunkSize), identity), head });
   const failed = Math.floor(items / 5);
   const { precision, model, modelSha256 } = identity;
-  const speed = { seconds: 1, imagesPerSecond: items, engines: ["onnx/cpu"], whyEngines: {}, boundBy: null };
+  const speed = {
+    seconds: 1,
+    imagesPerSecond: items,
+    engines: ["onnx/cpu"],
+    whyEngines: {},
+    boundBy: null,
+    stageShares: {},
+  };
   const counts = {
     items,
     ok: items - failed,

@@ -61,6 +61,7 @@ for (const format of ["parquet", "jsonl"] as const) {
         whyEngines: {},
         precision: "fp32",
         boundBy: null,
+        stageShares: {},
         out: tempDir(),
       };
       const model = { model: head.identity.model, modelSha256: head.identity.modelSha256 };

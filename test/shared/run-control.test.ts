@@ -29,7 +29,7 @@ function table(cells: string): Record<RunState, string> {
   return Object.fromEntries(runStates.map((state, i) => [state, outcomes[i] ?? ""])) as Record<RunState, string>;
 }
 
-const busy = { fetchMs: 1, decodeMs: 2, inferMs: 3 };
+const busy = { fetchMs: 1, decodeMs: 2, inferMs: 3, workMs: 4 };
 
 describe("shared/run-control", () => {
   let server: TestRedis;

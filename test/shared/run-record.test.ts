@@ -21,7 +21,7 @@ const part = (chunk: number, over: Partial<ChunkCount> = {}): ChunkCount => ({
   failed: 1,
   failuresByCode: { DECODE_CORRUPT: 1 },
   duplicates: 3,
-  busy: { fetchMs: 1, decodeMs: 2, inferMs: 3 },
+  busy: { fetchMs: 1, decodeMs: 2, inferMs: 3, workMs: 4 },
   engine: { name: "onnx/cpu", why: "the fastest CPU engine here" },
   ...over,
 });

@@ -23,7 +23,7 @@ describe("worker/finish", () => {
     failed: 1,
     failuresByCode: { FETCH_NOT_FOUND: 1 },
     duplicates: 2,
-    busy: { fetchMs: 5, decodeMs: 30, inferMs: 20 },
+    busy: { fetchMs: 5, decodeMs: 30, inferMs: 20, workMs: 40 },
     engine: { name: "onnx/cpu", why: "the fastest CPU engine here" },
     ...over,
   });
@@ -39,9 +39,10 @@ describe("worker/finish", () => {
     assert.deepEqual(summaries[0], summaries[1]);
     assert.deepEqual(summaries[0], await readSummary(storage));
     assert.equal((await readRun(server.redis, head.runId))?.state, "completed");
-    const { items, ok, failed, failuresByCode, duplicates, engines, whyEngines, boundBy } = summaries[0] ?? {};
+    const { items, ok, failed, failuresByCode, duplicates, engines, whyEngines } = summaries[0] ?? {};
     assert.deepEqual({ items, ok, failed, duplicates }, { items: 8, ok: 6, failed: 2, duplicates: 4 });
-    assert.equal(boundBy, "decode");
+    assert.equal(summaries[0]?.boundBy, "decode");
+    assert.deepEqual(summaries[0]?.stageShares, { fetch: 0.13, decode: 0.75, inference: 0.5 });
     assert.deepEqual([failuresByCode, engines], [{ FETCH_NOT_FOUND: 2 }, ["onnx/cpu"]]);
     assert.deepEqual(whyEngines, { "onnx/cpu": "the fastest CPU engine here" });
   });
@@ -66,17 +67,25 @@ describe("worker/finish", () => {
 
   it("takes the rate from the rows that were made, not from those that were found", async () => {
     const { head, storage } = await submitRun(server.redis, tempDir(), { count: 8 });
-    await commitChunk(server.redis, head, count(0, { engine: null, busy: { fetchMs: 0, decodeMs: 0, inferMs: 0 } }));
-    await commitChunk(server.redis, head, count(1, { engine: null, busy: { fetchMs: 0, decodeMs: 0, inferMs: 0 } }));
+    await commitChunk(
+      server.redis,
+      head,
+      count(0, { engine: null, busy: { fetchMs: 0, decodeMs: 0, inferMs: 0, workMs: 0 } }),
+    );
+    await commitChunk(
+      server.redis,
+      head,
+      count(1, { engine: null, busy: { fetchMs: 0, decodeMs: 0, inferMs: 0, workMs: 0 } }),
+    );
     const summary = await finishRun(await requireRun(server.redis, head), { redis: server.redis, head, storage });
     assert.deepEqual([summary?.ok, summary?.imagesPerSecond, summary?.boundBy], [6, 0, null]);
   });
 
   it("divides the rows that were made by the time to the last commit, and names the busiest stage", async () => {
     for (const [busy, boundBy] of [
-      [{ fetchMs: 9, decodeMs: 8, inferMs: 7 }, "fetch"],
-      [{ fetchMs: 1, decodeMs: 3, inferMs: 2 }, "decode"],
-      [{ fetchMs: 1, decodeMs: 2, inferMs: 3 }, "inference"],
+      [{ fetchMs: 9, decodeMs: 8, inferMs: 7, workMs: 10 }, "fetch"],
+      [{ fetchMs: 1, decodeMs: 3, inferMs: 2, workMs: 10 }, "decode"],
+      [{ fetchMs: 1, decodeMs: 2, inferMs: 3, workMs: 10 }, "inference"],
     ] as const) {
       const { head, storage } = await submitRun(server.redis, join(tempDir(), boundBy), { count: 8 });
       const record = await requireRun(server.redis, head);

@@ -52,7 +52,20 @@ describe("worker/process-limits", () => {
     const { fetchMs, ...rest } = limits.takeBusy();
     const mostMs = performance.now() - startedMs + 1;
     assert.ok(fetchMs >= 18 && fetchMs <= mostMs, `${fetchMs}`);
-    assert.deepEqual(rest, { decodeMs: 30, inferMs: 30 });
-    assert.deepEqual(limits.takeBusy(), { fetchMs: 0, decodeMs: 0, inferMs: 0 });
+    assert.deepEqual(rest, { decodeMs: 30, inferMs: 30, workMs: 0 });
+    assert.deepEqual(limits.takeBusy(), { fetchMs: 0, decodeMs: 0, inferMs: 0, workMs: 0 });
+  });
+
+  it("counts the time in which a chunk is in hand, however many are", async () => {
+    const limits = limitsWith(() => ({ decodeMs: 0, inferMs: 0 }));
+    const startedMs = performance.now();
+    const rests = [limits.working(), limits.working()];
+    await sleep(20);
+    for (const rest of rests) rest();
+    const mostMs = performance.now() - startedMs + 1;
+    await sleep(20);
+    const { workMs } = limits.takeBusy();
+    assert.ok(workMs >= 18 && workMs <= mostMs, `${workMs}`);
+    assert.equal(limits.takeBusy().workMs, 0);
   });
 });

@@ -108,7 +108,7 @@ describe("worker/run-finder", () => {
   it("serves the others where the summary of one run cannot be written, and says so once", async () => {
     const bad = await submitRun(server.redis, join(tempDir(), "bad"), { count: 4 });
     // Every chunk is counted by another worker, and something lies in the summary's place.
-    const busy = { fetchMs: 0, decodeMs: 0, inferMs: 0 };
+    const busy = { fetchMs: 0, decodeMs: 0, inferMs: 0, workMs: 0 };
     await commitChunk(server.redis, bad.head, {
       chunk: 0,
       ok: 4,

@@ -20,7 +20,7 @@ const counts = {
   failed: 0,
   failuresByCode: {},
   duplicates: 0,
-  busy: { fetchMs: 0, decodeMs: 0, inferMs: 0 },
+  busy: { fetchMs: 0, decodeMs: 0, inferMs: 0, workMs: 0 },
   engine: { name: "other", why: "a test" },
 };
 
