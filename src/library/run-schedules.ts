@@ -157,9 +157,8 @@ function plan(schedule: Schedule, seenMs: number, nowMs: number): Start[] {
 async function performStart(executor: Executor, name: string, startMs: number): Promise<void> {
   const { context, redis } = executor;
   const schedule = await readSchedule(redis, name);
-  if (schedule === null || !(await begin(executor, schedule, startMs))) return;
   const start = (await readStarts(redis, name)).find((each) => each.startMs === startMs);
-  if (start === undefined) return;
+  if (schedule === null || start === undefined || !(await begin(executor, schedule, start))) return;
   const about = { schedule: name, start: new Date(startMs).toISOString() };
   const end = async (change: Partial<Start>) => {
     await updateStart(redis, name, startMs, { ...change, endedAtMs: Date.now() });
@@ -194,14 +193,17 @@ async function submit(executor: Executor, schedule: Schedule, start: Start): Pro
 }
 
 /** Waits until the start may begin. False where it may not any more. */
-async function begin(executor: Executor, schedule: Schedule, startMs: number): Promise<boolean> {
+async function begin(executor: Executor, schedule: Schedule, { startMs, isLate }: Start): Promise<boolean> {
   const { context, redis } = executor;
   while (true) {
     context.signal.throwIfAborted();
-    const state = isQuiet(timingOf(schedule), Date.now()) ? "waiting" : await beginStart(redis, schedule, startMs);
-    if (state === "running") return true;
-    if (state === "ended") return false;
-    if (schedule.overlap === "cancel-running") await cancelOthers(executor, schedule, startMs);
+    // A start that waits for the end of its quiet hours takes nobody's place yet.
+    if (!isQuiet(timingOf(schedule), Date.now())) {
+      const state = await beginStart(redis, schedule, startMs);
+      if (state === "running") return true;
+      if (state === "ended") return false;
+      if (schedule.overlap === "cancel-running" && !isLate) await cancelOthers(executor, schedule, startMs);
+    }
     await sleep(waitMs, undefined, { signal: context.signal });
   }
 }

@@ -160,6 +160,37 @@ describe("library/schedules", function () {
     ]);
   });
 
+  it("catches up one after the other with cancel-running too, until a start is on time", async () => {
+    await add({ overlap: "cancel-running", catchUp: "all" });
+    await claim(hour(2) + 120_000);
+    execute();
+    await until(["running", "waiting"]);
+    await isSubmitted(0);
+    await work();
+    await until(["completed", "completed"]);
+    await claim(hour(3));
+    await until(["completed", "completed", "completed"]);
+  });
+
+  it("cancels nothing for a start that waits for the end of its quiet hours", async () => {
+    await add({ overlap: "cancel-running" });
+    execute();
+    await claim(hour(1));
+    await isSubmitted(0);
+    const clock = (ms: number) => new Date(ms).toISOString().slice(11, 16);
+    await add({
+      overlap: "cancel-running",
+      quiet: `${clock(Date.now() - hourMs)}-${clock(Date.now() + 3 * hourMs)}`,
+    });
+    await seen(hour(4) - 1);
+    await claim(hour(4));
+    while ((await server.redis.llen("{labelmill:schedules}:starts:active")) < 2) await sleep(50);
+    // Nothing tells that it is not cancelled; where it was, that came with the first look.
+    await sleep(1_000);
+    await work();
+    await until(["completed", "due"]);
+  });
+
   it("takes over a start whose executor is gone between the submission and its note, without a second run", async () => {
     await add();
     await claim(hour(1));
