@@ -166,9 +166,9 @@ async function performStart(executor: Executor, name: string, startMs: number): 
   };
   context.log.info("scheduled start", { ...about, out: start.out });
   try {
-    const { runId, items } = await submit(executor, schedule, start);
-    await updateStart(redis, name, startMs, { runId, items });
-    await end(await followRun({ redis, runId, out: start.out, signal: context.signal }));
+    // Submitting again what is submitted would take up a run that was cancelled meanwhile, or with a changed schedule's words.
+    const runId = start.runId ?? (await submitStart(executor, schedule, start));
+    await end(await followRun({ context, redis, runId, out: start.out }));
   } catch (error) {
     if (context.signal.aborted || !(error instanceof LabelmillError)) throw error;
     await end({
@@ -190,6 +190,13 @@ async function submit(executor: Executor, schedule: Schedule, start: Start): Pro
       await sleep(waitMs, undefined, { signal });
     }
   }
+}
+
+/** Submits the start's run and notes which that is. */
+async function submitStart(executor: Executor, schedule: Schedule, start: Start): Promise<string> {
+  const { runId, items } = await submit(executor, schedule, start);
+  await updateStart(executor.redis, schedule.name, start.startMs, { runId, items });
+  return runId;
 }
 
 /** Waits until the start may begin. False where it may not any more. */

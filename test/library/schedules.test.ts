@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   addSchedule,
+  cancelRun,
   enqueue,
   listSchedules,
   removeSchedule,
@@ -69,12 +70,12 @@ describe("library/schedules", function () {
     const running = runSchedules({ redisUrl: server.url, lockMs, signal: controller.signal });
     // Awaited at the end.
     running.catch(() => {});
-    executors.push({
-      async stop() {
-        controller.abort();
-        await running;
-      },
-    });
+    const stop = async () => {
+      controller.abort();
+      await running;
+    };
+    executors.push({ stop });
+    return stop;
   };
   const work = async () => {
     const worker = await startWorker({ redisUrl: server.url, allowRoot: [photos] });
@@ -204,6 +205,25 @@ describe("library/schedules", function () {
     await until(["completed"]);
     assert.equal((await readStarts(server.redis, "s"))[0]?.runId, runId);
     assert.equal((await datasets()).length, 1);
+  });
+
+  it("follows the run that it takes over, however it was cancelled or the schedule changed meanwhile", async () => {
+    for (const [n, wanted] of ["completed", "cancelled"].entries()) {
+      await add({ topK: n + 1 });
+      const stop = execute();
+      await seen(hour(n));
+      await claim(hour(n + 1));
+      await isSubmitted(n);
+      await stop();
+      if (wanted === "cancelled") {
+        const runId = (await readStarts(server.redis, "s"))[n]?.runId ?? "";
+        await cancelRun(runId, { redisUrl: server.url });
+      } else await add({ topK: 9 });
+      execute();
+      if (wanted === "completed") await work();
+      await until(["completed", "cancelled"].slice(0, n + 1));
+      for (const executor of executors.splice(0)) await executor.stop();
+    }
   });
 
   it("takes over from an executor that is killed, and starts nothing twice or never where Redis restarts", async () => {
