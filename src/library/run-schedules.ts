@@ -98,6 +98,8 @@ async function lookNowAndThen(executor: Executor): Promise<never> {
 async function lookAtAll(executor: Executor): Promise<void> {
   const { context, redis, queue } = executor;
   await noteExecutor(redis, 3 * lookEveryMs);
+  // Before the names: a schedule is there before it is announced, so that one just added is not silenced.
+  const announced = await queue.announced();
   const names = await listScheduleNames(redis);
   for (const name of names) {
     await lookAt(executor, name).catch((error: unknown) => {
@@ -105,7 +107,7 @@ async function lookAtAll(executor: Executor): Promise<void> {
       context.log.warn("cannot execute a schedule", { schedule: name, reason: messageOf(error) });
     });
   }
-  for (const name of await queue.announced()) if (!names.includes(name)) await queue.silence(name);
+  for (const name of announced) if (!names.includes(name)) await queue.silence(name);
 }
 
 /** Repairs what a killed process has left: an announcement, a claim, a start that nobody has in hand. */
