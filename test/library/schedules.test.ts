@@ -226,6 +226,17 @@ describe("library/schedules", function () {
     }
   });
 
+  it("queues lost chunks again, since nobody repeats the submission", async () => {
+    await add();
+    execute();
+    await claim(hour(1));
+    await isSubmitted(0);
+    const runId = (await readStarts(server.redis, "s"))[0]?.runId ?? "";
+    await server.queueOf(runId).obliterate({ force: true });
+    await work();
+    await until(["completed"]);
+  });
+
   it("takes over from an executor that is killed, and starts nothing twice or never where Redis restarts", async () => {
     const mortal = await startMortalRedis(tempDir());
     const redisUrl = mortal.url;
