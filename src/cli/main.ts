@@ -11,6 +11,7 @@ import { registerResults } from "./results.js";
 import { registerRun } from "./run.js";
 import { registerRuns } from "./runs.js";
 import { registerSchedule } from "./schedule.js";
+import { ignoreClosedPipes } from "./terminal.js";
 import { registerWork } from "./work.js";
 
 const usageError = 2;
@@ -34,6 +35,7 @@ for (const register of commands) {
   register(program);
 }
 
+ignoreClosedPipes();
 try {
   await program.parseAsync();
 } catch (error) {
