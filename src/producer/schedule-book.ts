@@ -189,7 +189,7 @@ export async function putSchedule(redis: Redis, schedule: Schedule): Promise<"ad
 /** Null where there is none. Throws SCHEDULE_UNREADABLE. */
 export async function readSchedule(redis: Redis, name: string): Promise<Schedule | null> {
   const text = await redis.hget(schedulesKey, name);
-  return text === null ? null : decode(name, text);
+  return text === null ? null : decode(name, text, scheduleSchema);
 }
 
 /** All names, sorted. */
@@ -234,9 +234,10 @@ export async function updateStart(redis: Redis, name: string, startMs: number, c
   await runScript(redis, updateScript, [startsKey(name)], [startMs, JSON.stringify(change)]);
 }
 
-/** The starts that are known: open ones, and the last that ended; oldest first. */
+/** The starts that are known: open ones, and the last that ended; oldest first. Throws SCHEDULE_UNREADABLE. */
 export async function readStarts(redis: Redis, name: string): Promise<Start[]> {
-  const starts = (await redis.hvals(startsKey(name))).map((text) => startSchema.parse(JSON.parse(text)));
+  const texts = await redis.hvals(startsKey(name));
+  const starts = texts.map((text) => decode(name, text, startSchema));
   return starts.sort((a, b) => a.startMs - b.startMs);
 }
 
@@ -260,10 +261,12 @@ function encode(schedule: Schedule): string {
   return JSON.stringify({ v, name, sources, options, out, pattern, overlap, catchUp, catchUpLimit });
 }
 
-function decode(name: string, text: string): Schedule {
+function decode<T>(name: string, text: string, schema: z.ZodType<T>): T {
   try {
-    return scheduleSchema.parse(JSON.parse(text));
+    return schema.parse(JSON.parse(text));
   } catch (error) {
-    throw new LabelmillError("SCHEDULE_UNREADABLE", { name, reason: messageOf(error) }, { cause: error });
+    const [issue] = error instanceof z.ZodError ? error.issues : [];
+    const reason = issue === undefined ? messageOf(error) : `${issue.path.join(".")}: ${issue.message}`;
+    throw new LabelmillError("SCHEDULE_UNREADABLE", { name, reason }, { cause: error });
   }
 }

@@ -1,5 +1,12 @@
 import assert from "node:assert/strict";
-import { dropSchedule, putSchedule, readSchedule, readSeen, type Schedule } from "../../src/producer/schedule-book.js";
+import {
+  dropSchedule,
+  putSchedule,
+  readSchedule,
+  readSeen,
+  readStarts,
+  type Schedule,
+} from "../../src/producer/schedule-book.js";
 import { parseTiming } from "../../src/producer/schedule-timing.js";
 import { startTestRedis, type TestRedis } from "../support/redis.js";
 
@@ -33,5 +40,16 @@ describe("producer/schedule-book", () => {
     await Promise.all([dropSchedule(redis, "s"), putSchedule(redis, schedule)]);
     assert.deepEqual(await readSchedule(redis, "s"), schedule);
     assert.ok((await readSeen(redis, "s")) >= beforeMs);
+  });
+
+  it("tells in one line what it cannot read", async () => {
+    const { redis } = server;
+    const unreadable = (reason: RegExp) => ({ code: "SCHEDULE_UNREADABLE", message: reason });
+    await redis.hset("{labelmill:schedules}:schedules", "odd", '{"v":2}');
+    await redis.hset("{labelmill:schedules}:starts-of:odd", "5", '{"startMs":5,"state":"resting"}');
+    await assert.rejects(readSchedule(redis, "odd"), unreadable(/version: v: .*expected 1;/));
+    await assert.rejects(readStarts(redis, "odd"), unreadable(/version: state: /));
+    await redis.hset("{labelmill:schedules}:schedules", "odd", "{");
+    await assert.rejects(readSchedule(redis, "odd"), unreadable(/JSON/));
   });
 });
