@@ -27,7 +27,7 @@ import { openCall } from "./open-call.js";
 import { requireRedis } from "./run-redis.js";
 import type { RunsOptions } from "./runs.js";
 import { outOf, type ScheduledStart, scheduledStart } from "./scheduled-out.js";
-import { readWebAccess } from "./web-access.js";
+import { fixHeaderFile, readWebAccess } from "./web-access.js";
 
 export interface ScheduleOptions extends CallOptions, TimingWords {
   /** 1 to 64 letters, digits, `.`, `-` and `_`; names the schedule among those of its Redis. */
@@ -166,7 +166,9 @@ async function checkCall(context: CallContext, sources: readonly string[], out: 
 }
 
 /** What fixes the rows, and what a run may be told: pinned, since an executor may have other settings. */
-function pinnedOptions({ options }: CallContext): Record<string, unknown> {
+function pinnedOptions(context: CallContext): Record<string, unknown> {
+  const header = context.options.header.map((given) => fixHeaderFile(given, context.places.cwd));
+  const options = { ...context.options, header };
   const names = optionNames.filter((name) => {
     const spec: OptionSpec = optionTable[name];
     const isOwn = name === "out" || name === "redisUrl" || spec.class === "execution";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { addSchedule, listSchedules, removeSchedule, type ScheduledStart, showSchedule, startWorker } from "labelmill";
 import { readStarts } from "../../src/producer/schedule-book.js";
@@ -50,6 +50,14 @@ describe("library/schedules", function () {
       code: "SCHEDULE_UNKNOWN",
       message: /there is none/,
     });
+  });
+
+  it("keeps where the file of a header is, as another process in another directory finds it", async () => {
+    const file = join(tempDir(), "header.txt");
+    await writeFile(file, "Authorization: Bearer of-this-test\n");
+    const given = relative(process.cwd(), file);
+    const { options } = await add({ header: [`localhost=file:${given}`] });
+    assert.deepEqual(options, { header: [`localhost=file:${file}`] });
   });
 
   it("does one run at a time where one takes three periods, and records what was skipped", async () => {
