@@ -22,15 +22,17 @@ const repairEveryMs = 5_000;
 
 /**
  * What became of a run that workers do, once it has ended. The dataset decides: it knows more than a record that is gone.
- * Chunks whose jobs were lost are queued again: nobody else is there to repeat the submission.
+ * Chunks whose jobs were lost are queued again: nobody else is there to repeat the submission. Null where that is to be
+ * repeated: a Redis that was killed came back without the last of it.
  */
-export async function followRun(run: FollowedRun): Promise<Partial<Start>> {
+export async function followRun(run: FollowedRun): Promise<Partial<Start> | null> {
   let repairAtMs = performance.now() + repairEveryMs;
   while (true) {
     const record = await readRun(run.redis, run.runId);
     if (record?.state === "cancelled") return { state: "cancelled", ok: record.ok, failed: record.failed };
     if (record === null || record.state === "completed") return readEnd(run);
-    if (record.isSealed && performance.now() > repairAtMs) {
+    if (performance.now() > repairAtMs) {
+      if (!record.isSealed) return null;
       await requeue(run, record);
       repairAtMs = performance.now() + repairEveryMs;
     }

@@ -169,8 +169,14 @@ async function performStart(executor: Executor, name: string, startMs: number): 
   context.log.info("scheduled start", { ...about, out: start.out });
   try {
     // Submitting again what is submitted would take up a run that was cancelled meanwhile, or with a changed schedule's words.
-    const runId = start.runId ?? (await submitStart(executor, schedule, start));
-    await end(await followRun({ context, redis, runId, out: start.out }));
+    let runId = start.runId;
+    let ended: Partial<Start> | null = null;
+    while (ended === null) {
+      runId ??= await submitStart(executor, schedule, start);
+      ended = await followRun({ context, redis, runId, out: start.out });
+      runId = null;
+    }
+    await end(ended);
   } catch (error) {
     if (context.signal.aborted || !(error instanceof LabelmillError)) throw error;
     await end({

@@ -28,7 +28,7 @@ describe("library/follow-run", function () {
     const context = resolveCall({ log: sinks });
     const end = await followRun({ context, redis: server.redis, runId: "20261124-00000000", out: tempDir() });
     assert.deepEqual(
-      [end.state, end.reason],
+      [end?.state, end?.reason],
       ["failed", "its record is gone from Redis, and its dataset is not complete"],
     );
     assert.match(said.join("\n"), /^warn waiting: .*\ninfo no longer waiting$/);

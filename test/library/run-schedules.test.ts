@@ -109,4 +109,15 @@ describe("library/run-schedules", function () {
     await work();
     await until(["completed"]);
   });
+
+  it("submits again where Redis came back without the end of the submission", async () => {
+    await add();
+    execute();
+    await claim(hour(1));
+    await isSubmitted(0);
+    const runId = (await readStarts(server.redis, "s"))[0]?.runId ?? "";
+    await server.redis.hset(`{labelmill:${runId}}:run`, { state: "enqueuing", sealed: "0" });
+    await work();
+    await until(["completed"]);
+  });
 });
