@@ -99,6 +99,8 @@ async function lookNowAndThen(executor: Executor): Promise<never> {
 async function lookAtAll(executor: Executor): Promise<void> {
   const { context, redis, queue } = executor;
   await noteExecutor(redis, 3 * lookEveryMs);
+  // Before the names: a schedule is there before it is announced, so that one just added is not silenced.
+  const announced = await queue.announced();
   const names = await listScheduleNames(redis);
   for (const name of names) {
     await lookAt(executor, name).catch((error: unknown) => {
@@ -106,7 +108,7 @@ async function lookAtAll(executor: Executor): Promise<void> {
       context.log.warn("cannot execute a schedule", { schedule: name, reason: messageOf(error) });
     });
   }
-  for (const name of await queue.announced()) if (!names.includes(name)) await queue.silence(name);
+  for (const name of announced) if (!names.includes(name)) await queue.silence(name);
 }
 
 /** Repairs what a killed process has left: an announcement, a claim, a start that nobody has in hand. */
@@ -158,9 +160,8 @@ function plan(schedule: Schedule, seenMs: number, nowMs: number): Start[] {
 async function performStart(executor: Executor, name: string, startMs: number): Promise<void> {
   const { context, redis } = executor;
   const schedule = await readSchedule(redis, name);
-  if (schedule === null || !(await begin(executor, schedule, startMs))) return;
   const start = (await readStarts(redis, name)).find((each) => each.startMs === startMs);
-  if (start === undefined) return;
+  if (schedule === null || start === undefined || !(await begin(executor, schedule, start))) return;
   const about = { schedule: name, start: new Date(startMs).toISOString() };
   const end = async (change: Partial<Start>) => {
     await updateStart(redis, name, startMs, { ...change, endedAtMs: Date.now() });
@@ -168,17 +169,15 @@ async function performStart(executor: Executor, name: string, startMs: number): 
   };
   context.log.info("scheduled start", { ...about, out: start.out });
   try {
-    const { runId, items } = await submit(executor, schedule, start);
-    await updateStart(redis, name, startMs, { runId, items });
-    await end(
-      await followRun({
-        redis,
-        runId,
-        out: start.out,
-        openStorage: createDatasetOpener(context),
-        signal: context.signal,
-      }),
-    );
+    // Submitting again what is submitted would take up a run that was cancelled meanwhile, or with a changed schedule's words.
+    let runId = start.runId;
+    let ended: Partial<Start> | null = null;
+    while (ended === null) {
+      runId ??= await submitStart(executor, schedule, start);
+      ended = await followRun({ context, redis, runId, out: start.out });
+      runId = null;
+    }
+    await end(ended);
   } catch (error) {
     if (context.signal.aborted || !(error instanceof LabelmillError)) throw error;
     await end({
@@ -202,15 +201,25 @@ async function submit(executor: Executor, schedule: Schedule, start: Start): Pro
   }
 }
 
+/** Submits the start's run and notes which that is. */
+async function submitStart(executor: Executor, schedule: Schedule, start: Start): Promise<string> {
+  const { runId, items } = await submit(executor, schedule, start);
+  await updateStart(executor.redis, schedule.name, start.startMs, { runId, items });
+  return runId;
+}
+
 /** Waits until the start may begin. False where it may not any more. */
-async function begin(executor: Executor, schedule: Schedule, startMs: number): Promise<boolean> {
+async function begin(executor: Executor, schedule: Schedule, { startMs, isLate }: Start): Promise<boolean> {
   const { context, redis } = executor;
   while (true) {
     context.signal.throwIfAborted();
-    const state = isQuiet(timingOf(schedule), Date.now()) ? "waiting" : await beginStart(redis, schedule, startMs);
-    if (state === "running") return true;
-    if (state === "ended") return false;
-    if (schedule.overlap === "cancel-running") await cancelOthers(executor, schedule, startMs);
+    // A start that waits for the end of its quiet hours takes nobody's place yet.
+    if (!isQuiet(timingOf(schedule), Date.now())) {
+      const state = await beginStart(redis, schedule, startMs);
+      if (state === "running") return true;
+      if (state === "ended") return false;
+      if (schedule.overlap === "cancel-running" && !isLate) await cancelOthers(executor, schedule, startMs);
+    }
     await sleep(waitMs, undefined, { signal: context.signal });
   }
 }

@@ -28,7 +28,7 @@ import { requireRedis } from "./run-redis.js";
 import type { RunsOptions } from "./runs.js";
 import { fixedAgainst, withoutLast } from "./schedule-against.js";
 import { outOf, type ScheduledStart, scheduledStart } from "./scheduled-out.js";
-import { readWebAccess } from "./web-access.js";
+import { fixHeaderFile, readWebAccess } from "./web-access.js";
 
 export interface ScheduleOptions extends CallOptions, TimingWords {
   /** 1 to 64 letters, digits, `.`, `-` and `_`; names the schedule among those of its Redis. */
@@ -168,8 +168,10 @@ async function checkCall(context: CallContext, sources: readonly string[], out: 
 }
 
 /** What fixes the rows, and what a run may be told: pinned, since an executor may have other settings. */
-function pinnedOptions({ options: given, places }: CallContext): Record<string, unknown> {
-  const options = { ...given, against: fixedAgainst(given.against, places.cwd) };
+function pinnedOptions(context: CallContext): Record<string, unknown> {
+  const { cwd } = context.places;
+  const header = context.options.header.map((given) => fixHeaderFile(given, cwd));
+  const options = { ...context.options, header, against: fixedAgainst(context.options.against, cwd) };
   const names = optionNames.filter((name) => {
     const spec: OptionSpec = optionTable[name];
     const isOwn = name === "out" || name === "redisUrl" || spec.class === "execution";

@@ -79,6 +79,12 @@ async function readHostHeaders(given: readonly string[], places: Pick<Places, "c
   return headers;
 }
 
+/** A value of `--header` as a process in another directory is to be given it. */
+export function fixHeaderFile(given: string, cwd: string): string {
+  const [, host, kind, place = ""] = form.exec(given) ?? [];
+  return kind === "file" ? `${host}=file:${resolve(cwd, place)}` : given;
+}
+
 /** The scheme is https unless it is named: nothing secret goes over the wire in clear by a redirect. */
 function withScheme(host: string): string {
   return /^https?:\/\//i.test(host) ? host : `https://${host}`;

@@ -163,6 +163,16 @@ trim(KEYS[1])
 return 1
 `);
 
+/**
+ * Forgets a schedule: in one step, since one that is added between two would have no time from which its starts count.
+ * KEYS: 1 schedules, 2 seen, 3 starts. ARGV: 1 name. Returns 1, or 0 where there was none.
+ */
+const dropScheduleScript = script(`
+redis.call('HDEL', KEYS[2], ARGV[1])
+redis.call('DEL', KEYS[3])
+return redis.call('HDEL', KEYS[1], ARGV[1])
+`);
+
 export function timingOf({ pattern }: Schedule): ScheduleTiming {
   return timingSchema.parse(JSON.parse(pattern));
 }
@@ -179,7 +189,7 @@ export async function putSchedule(redis: Redis, schedule: Schedule): Promise<"ad
 /** Null where there is none. Throws SCHEDULE_UNREADABLE. */
 export async function readSchedule(redis: Redis, name: string): Promise<Schedule | null> {
   const text = await redis.hget(schedulesKey, name);
-  return text === null ? null : decode(name, text);
+  return text === null ? null : decode(name, text, scheduleSchema);
 }
 
 /** All names, sorted. */
@@ -189,10 +199,7 @@ export async function listScheduleNames(redis: Redis): Promise<string[]> {
 
 /** Forgets the schedule and its starts. False where there was none. */
 export async function dropSchedule(redis: Redis, name: string): Promise<boolean> {
-  const known = await redis.hdel(schedulesKey, name);
-  await redis.hdel(seenKey, name);
-  await redis.del(startsKey(name));
-  return known === 1;
+  return (await runScript(redis, dropScheduleScript, [schedulesKey, seenKey, startsKey(name)], [name])) === 1;
 }
 
 /** Up to when the schedule's starts are claimed. */
@@ -227,9 +234,10 @@ export async function updateStart(redis: Redis, name: string, startMs: number, c
   await runScript(redis, updateScript, [startsKey(name)], [startMs, JSON.stringify(change)]);
 }
 
-/** The starts that are known: open ones, and the last that ended; oldest first. */
+/** The starts that are known: open ones, and the last that ended; oldest first. Throws SCHEDULE_UNREADABLE. */
 export async function readStarts(redis: Redis, name: string): Promise<Start[]> {
-  const starts = (await redis.hvals(startsKey(name))).map((text) => startSchema.parse(JSON.parse(text)));
+  const texts = await redis.hvals(startsKey(name));
+  const starts = texts.map((text) => decode(name, text, startSchema));
   return starts.sort((a, b) => a.startMs - b.startMs);
 }
 
@@ -253,10 +261,12 @@ function encode(schedule: Schedule): string {
   return JSON.stringify({ v, name, sources, options, out, pattern, overlap, catchUp, catchUpLimit });
 }
 
-function decode(name: string, text: string): Schedule {
+function decode<T>(name: string, text: string, schema: z.ZodType<T>): T {
   try {
-    return scheduleSchema.parse(JSON.parse(text));
+    return schema.parse(JSON.parse(text));
   } catch (error) {
-    throw new LabelmillError("SCHEDULE_UNREADABLE", { name, reason: messageOf(error) }, { cause: error });
+    const [issue] = error instanceof z.ZodError ? error.issues : [];
+    const reason = issue === undefined ? messageOf(error) : `${issue.path.join(".")}: ${issue.message}`;
+    throw new LabelmillError("SCHEDULE_UNREADABLE", { name, reason }, { cause: error });
   }
 }

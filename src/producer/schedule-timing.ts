@@ -73,13 +73,23 @@ export function nextStarts(timing: ScheduleTiming, afterMs: number, count: numbe
   return found;
 }
 
-/** The last `most` starts after `afterMs` up to and with `untilMs`, oldest first. */
+/**
+ * The last `most` starts after `afterMs` up to and with `untilMs`, oldest first. Walks the end of that time first: all starts
+ * of 31 days of a line that starts each minute took 7 s, in which a process would keep no lock alive.
+ */
 export function lastStarts(timing: ScheduleTiming, afterMs: number, untilMs: number, most: number): number[] {
+  for (let spanMs = 3_600_000; ; spanMs *= 4) {
+    const fromMs = Math.max(afterMs, untilMs - spanMs);
+    const found = startsBetween(timing, fromMs, untilMs);
+    if (found.length >= most || fromMs === afterMs) return found.slice(-most);
+  }
+}
+
+function startsBetween(timing: ScheduleTiming, afterMs: number, untilMs: number): number[] {
   const found: number[] = [];
   for (const startMs of startsAfter(timing, afterMs)) {
     if (startMs > untilMs) break;
     found.push(startMs);
-    if (found.length > most) found.shift();
   }
   return found;
 }
@@ -135,6 +145,8 @@ function requireCron(cron: string): string {
   const line = cron.trim().replaceAll(/\s+/g, " ");
   const expected = "five fields: minute, hour, day of month, month, day of week, as `30 2 * * *`";
   if (line.split(" ").length !== 5) throw invalid("cron", expected, cron);
+  // cron-parser draws a value for each H, anew each time it is asked: no two processes would come to the same starts.
+  if (/\bH/i.test(line)) throw invalid("cron", `${expected} (H, a value that is drawn, is not known)`, cron);
   try {
     // Also finds what never comes, as February 30.
     CronExpressionParser.parse(line, { currentDate: new Date(0), tz: "UTC" }).next();

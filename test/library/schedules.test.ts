@@ -1,86 +1,25 @@
 import assert from "node:assert/strict";
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import {
-  addSchedule,
-  enqueue,
-  listSchedules,
-  removeSchedule,
-  runSchedules,
-  type ScheduledStart,
-  showSchedule,
-  startWorker,
-} from "labelmill";
-import { resolveCall } from "../../src/library/context.js";
-import { claimDue } from "../../src/library/run-schedules.js";
-import { beginStart, readSchedule, readStarts } from "../../src/producer/schedule-book.js";
-import { openScheduleQueue, type ScheduleQueue } from "../../src/producer/schedule-queue.js";
+import { addSchedule, listSchedules, removeSchedule, type ScheduledStart, showSchedule, startWorker } from "labelmill";
+import { readStarts } from "../../src/producer/schedule-book.js";
+import type { ScheduleQueue } from "../../src/producer/schedule-queue.js";
 import { startMortalRedis } from "../chaos/processes.js";
 import { runCli, startCli } from "../support/cli.js";
-import { resnet50ForTests } from "../support/model.js";
-import { startTestRedis, type TestRedis } from "../support/redis.js";
-import { projectRoot } from "../support/shared-data.js";
-import { useTempDir } from "../support/temp-dir.js";
-
-const photos = join(projectRoot, "examples/photos");
-const hourMs = 3_600_000;
-/** Two days ahead: no executor claims the starts from here on by itself. */
-const ahead = (Math.floor(Date.now() / hourMs) + 48) * hourMs;
-const hour = (n: number) => ahead + n * hourMs;
+import type { TestRedis } from "../support/redis.js";
+import { hour, hourMs, photos, useSchedules } from "../support/schedules.js";
 
 describe("library/schedules", function () {
   this.timeout(300_000);
-  const tempDir = useTempDir();
+  const schedules = useSchedules();
+  const { tempDir, add, seen, claim, states, until, isSubmitted, execute, work, datasets } = schedules;
   let server: TestRedis;
   let queue: ScheduleQueue;
-  const executors: { stop(): Promise<void> }[] = [];
-  before(() => resnet50ForTests());
-  beforeEach(async () => {
-    server = await startTestRedis();
-    queue = openScheduleQueue(server.redis);
+  beforeEach(() => {
+    server = schedules.server();
+    queue = schedules.queue();
   });
-  afterEach(async () => {
-    for (const executor of executors.splice(0)) await executor.stop();
-    await queue.close();
-    await server.close();
-  });
-
-  const add = async (words: Partial<Parameters<typeof addSchedule>[1]> = {}) => {
-    const own = { name: "s", every: "1h", out: join(tempDir(), "out"), redisUrl: server.url };
-    const added = await addSchedule(photos, { ...own, ...words });
-    if (added.change === "added") await seen(ahead);
-    return added;
-  };
-  /** All starts up to then have been claimed. */
-  const seen = (ms: number) => server.redis.hset("{labelmill:schedules}:seen", "s", ms);
-  const claim = (nowMs: number, name = "s") =>
-    claimDue({ context: resolveCall({ redisUrl: server.url }), redis: server.redis, queue }, name, nowMs);
-  const states = async () => (await readStarts(server.redis, "s")).map(({ state }) => state);
-  const until = async (wanted: readonly string[]) => {
-    while (JSON.stringify(await states()) !== JSON.stringify(wanted)) await sleep(50);
-  };
-  /** Has a run: its list is pinned, and its id known. */
-  const isSubmitted = async (n: number) => {
-    while ((await readStarts(server.redis, "s"))[n]?.runId == null) await sleep(50);
-  };
-  const execute = (lockMs = 2_000) => {
-    const controller = new AbortController();
-    const running = runSchedules({ redisUrl: server.url, lockMs, signal: controller.signal });
-    // Awaited at the end.
-    running.catch(() => {});
-    executors.push({
-      async stop() {
-        controller.abort();
-        await running;
-      },
-    });
-  };
-  const work = async () => {
-    const worker = await startWorker({ redisUrl: server.url, allowRoot: [photos] });
-    executors.push({ stop: () => worker.close(1_000) });
-  };
-  const datasets = () => readdir(join(tempDir(), "out"));
 
   it("checks the words of the run when it is added, and adds the same once, however many do so at once", async () => {
     const changes = (await Promise.all([1, 2, 3, 4].map(() => add({ topK: 3 })))).map(({ change }) => change);
@@ -113,6 +52,14 @@ describe("library/schedules", function () {
     });
   });
 
+  it("keeps where the file of a header is, as another process in another directory finds it", async () => {
+    const file = join(tempDir(), "header.txt");
+    await writeFile(file, "Authorization: Bearer of-this-test\n");
+    const given = relative(process.cwd(), file);
+    const { options } = await add({ header: [`localhost=file:${given}`] });
+    assert.deepEqual(options, { header: [`localhost=file:${file}`] });
+  });
+
   it("does one run at a time where one takes three periods, and records what was skipped", async () => {
     await add();
     execute();
@@ -138,41 +85,6 @@ describe("library/schedules", function () {
     );
     assert.equal(lastOut, last[0]?.out);
     assert.deepEqual((await datasets()).length, 2);
-  });
-
-  it("lets one start wait with queue, and cancels what is at work with cancel-running", async () => {
-    await add({ overlap: "queue" });
-    execute();
-    for (const n of [1, 2, 3]) {
-      await claim(hour(n));
-      await until(["running", "waiting", "skipped"].slice(0, n));
-    }
-    await add({ overlap: "cancel-running" });
-    await isSubmitted(0);
-    await claim(hour(4));
-    await until(["cancelled", "skipped", "skipped", "running"]);
-    const { last } = await showSchedule("s", { redisUrl: server.url });
-    assert.deepEqual(last.map(({ reason }) => reason).reverse(), [
-      "a later start took its place",
-      "a later start took its place",
-      "another start waits already",
-      null,
-    ]);
-  });
-
-  it("takes over a start whose executor is gone between the submission and its note, without a second run", async () => {
-    await add();
-    await claim(hour(1));
-    const schedule = await readSchedule(server.redis, "s");
-    assert.ok(schedule !== null);
-    assert.equal(await beginStart(server.redis, schedule, hour(1)), "running");
-    const [start] = await readStarts(server.redis, "s");
-    const { runId } = await enqueue(photos, { out: start?.out ?? "", redisUrl: server.url });
-    execute();
-    await work();
-    await until(["completed"]);
-    assert.equal((await readStarts(server.redis, "s"))[0]?.runId, runId);
-    assert.equal((await datasets()).length, 1);
   });
 
   it("takes over from an executor that is killed, and starts nothing twice or never where Redis restarts", async () => {
