@@ -52,8 +52,15 @@ export async function listCurrentRows(
   for (const n of retries)
     for (const part of await listParts(storage, `${retryPath(n)}/${partsPrefix}`, format))
       newer.set(part.firstChunk, part);
-  const compacted = await readCompactedIndex(storage, format);
-  return [...withNewer(compacted?.files ?? (await listParts(storage, partsPrefix, format)), newer)];
+  return [...withNewer(await listOwnFiles(storage, format), newer)];
+}
+
+/** Looks for the index once more behind the parts: it is made before the first of them goes, so without it the list was whole. */
+async function listOwnFiles(storage: Storage, format: PartFormat): Promise<readonly RowFile[]> {
+  const before = await readCompactedIndex(storage, format);
+  if (before !== null) return before.files;
+  const parts = await listParts(storage, partsPrefix, format);
+  return (await readCompactedIndex(storage, format))?.files ?? parts;
 }
 
 async function listParts(storage: Storage, prefix: string, format: PartFormat): Promise<RowFile[]> {

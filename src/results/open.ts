@@ -82,7 +82,8 @@ export async function openResults(out: string, reading: ReadingOptions = {}): Pr
       } catch (error) {
         // Compacted since, by somebody else: a complete dataset, where rows stand at their index.
         const now = await listCurrentRows(storage, format);
-        if (now[0]?.path === files[0]?.path || summary === null) throw error;
+        const isThere = new Set(now.map(({ path }) => path));
+        if (summary === null || files.every(({ path }) => isThere.has(path))) throw error;
         yield* rowsFrom({ storage, files: now, chunkSize, signal }, position, options?.columns);
       }
     },

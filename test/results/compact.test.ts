@@ -2,11 +2,13 @@ import assert from "node:assert/strict";
 import { cp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parquetMetadata, parquetSchema } from "hyparquet";
+import { listCurrentRows } from "../../src/dataset/current-rows.js";
 import type { PartFormat } from "../../src/dataset/layout.js";
 import { commitPart, readPartCounts } from "../../src/dataset/part.js";
 import type { Row } from "../../src/dataset/row.js";
 import { readRunHead } from "../../src/dataset/run-head.js";
 import { openStorage } from "../../src/dataset/storage/open-storage.js";
+import type { Storage } from "../../src/dataset/storage/storage.js";
 import { readSummary, writeSummary } from "../../src/dataset/summary.js";
 import { type CompactOptions, compactResults } from "../../src/results/compact.js";
 import { exportResults } from "../../src/results/export/open-exporter.js";
@@ -141,6 +143,35 @@ for (const format of ["parquet", "jsonl"] as const satisfies readonly PartFormat
       await compact(target);
       for (let next = await reading.next(); next.done !== true; next = await reading.next()) read.push(next.value);
       assert.deepEqual(read, rows);
+    });
+
+    it("takes nothing from a reader of a dataset whose first chunk was retried", async () => {
+      await writeComplete(openStorage(out()), items, { format });
+      await writeRetry(out(), [0]);
+      const rows = await rowsOf();
+      const read: Row[] = [];
+      for await (const row of (await openResults(out())).rows<keyof Row>()) {
+        read.push(row);
+        if (read.length === 9) await compact(target);
+      }
+      assert.deepEqual(read, rows);
+    });
+
+    it("lists all rows where the parts go while they are listed", async () => {
+      const storage = openStorage(out());
+      await writeComplete(storage, items, { format });
+      const compacting: Storage = {
+        ...storage,
+        async list(prefix) {
+          if (prefix === "parts/") await compact(target);
+          return storage.list(prefix);
+        },
+      };
+      const listed = await listCurrentRows(compacting, format);
+      assert.equal(
+        listed.reduce((sum, rows) => sum + rows.chunks, 0),
+        chunks,
+      );
     });
 
     it("removes no part where a file is not equal to its parts", async () => {
