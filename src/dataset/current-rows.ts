@@ -31,7 +31,7 @@ export async function listRetries(storage: Storage): Promise<number[]> {
 }
 
 /** Of these those that are complete. */
-async function listCompleteRetries(storage: Storage): Promise<number[]> {
+export async function listCompleteRetries(storage: Storage): Promise<number[]> {
   const retries = await listRetries(storage);
   const sizes = await Promise.all(retries.map((n) => storage.size(`${retryPath(n)}/${summaryPath}`)));
   return retries.filter((_, i) => sizes[i] !== null);

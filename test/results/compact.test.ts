@@ -118,11 +118,13 @@ for (const format of ["parquet", "jsonl"] as const satisfies readonly PartFormat
       const rows = await rowsOf();
       await cp(join(out(), "parts"), join(tempDir(), "saved"), { recursive: true });
       const { files: made } = await compact(target);
+      await writeFile(join(out(), "compacted/.labelmill-0123456789abcdef.tmp"), "half of a file");
       await rm(join(out(), "compacted/index.json"));
       await cp(join(tempDir(), "saved"), join(out(), "parts"), { recursive: true });
       assert.deepEqual(await rowsOf(), rows);
       const again = await compact(target);
       assert.deepEqual([again.files, again.removed, again.wasCompact], [made, chunks, false]);
+      assert.equal((await files("compacted")).length, made + 1);
       for (const part of [2, 7]) {
         const name = `part-0000000${part}.${format}`;
         await cp(join(tempDir(), "saved", name), join(out(), "parts", name));
