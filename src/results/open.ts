@@ -51,6 +51,8 @@ export interface OpenedResults extends Results {
   readonly reading: ReadingOptions;
   /** What holds the rows, in item order. */
   readonly files: readonly CurrentRows[];
+  /** Calls `read` with them, and once more where it fails since `results compact` has put other files in their place. */
+  readingFiles<T>(read: (files: readonly CurrentRows[]) => Promise<T>): Promise<T>;
 }
 
 /**
@@ -65,12 +67,23 @@ export async function openResults(out: string, reading: ReadingOptions = {}): Pr
   const summary = await readCurrentSummary(storage);
   const { format, chunkSize } = head.identity;
   const files = await listCurrentRows(storage, format);
+  /** Throws `error` where they are all there still, or others do not hold all of their rows, or where the dataset was not complete, which nobody compacts. */
+  const filesAfter = async (error: unknown) => {
+    const now = await listCurrentRows(storage, format);
+    const isThere = new Set(now.map(({ path }) => path));
+    const isWhole = chunksOf(now) === chunksOf(files);
+    if (summary === null || !isWhole || files.every(({ path }) => isThere.has(path))) throw error;
+    return now;
+  };
+  const readingFiles: OpenedResults["readingFiles"] = (read) =>
+    read(files).catch(async (error: unknown) => read(await filesAfter(error)));
   return {
     head,
     summary,
     storage,
     reading,
     files,
+    readingFiles,
     partPaths: [...new Set(files.map(({ path }) => `${storage.location}/${path}`))],
     async *rows(options) {
       let position = 0;
@@ -80,23 +93,18 @@ export async function openResults(out: string, reading: ReadingOptions = {}): Pr
           yield row;
         }
       } catch (error) {
-        // Compacted since, by somebody else: a complete dataset, where rows stand at their index.
-        const now = await listCurrentRows(storage, format);
-        const isThere = new Set(now.map(({ path }) => path));
-        if (summary === null || files.every(({ path }) => isThere.has(path))) throw error;
+        // Of a complete dataset, where rows stand at their index.
+        const now = await filesAfter(error);
         yield* rowsFrom({ storage, files: now, chunkSize, signal }, position, options?.columns);
       }
     },
-    async rowAt(itemIndex, options) {
-      const chunk = Math.floor(itemIndex / chunkSize);
-      const rows = findRows(files, chunk);
-      if (rows === null) return null;
-      const from = rowsOfChunk(rows, chunk, chunkSize).from + (itemIndex % chunkSize);
-      const found = readPartRows(storage, rows.path, options?.columns, { from, to: from + 1 });
-      for await (const row of found) return row;
-      return null;
-    },
+    rowAt: (itemIndex, options) =>
+      readingFiles((current) => rowOf({ storage, files: current, chunkSize, signal }, itemIndex, options?.columns)),
   };
+}
+
+function chunksOf(files: readonly CurrentRows[]): number {
+  return files.reduce((sum, { chunks }) => sum + chunks, 0);
 }
 
 interface Reading {
@@ -104,6 +112,19 @@ interface Reading {
   readonly files: readonly CurrentRows[];
   readonly chunkSize: number;
   readonly signal: AbortSignal | undefined;
+}
+
+async function rowOf<K extends keyof Row>(
+  { storage, files, chunkSize }: Reading,
+  itemIndex: number,
+  columns: readonly K[] | undefined,
+): Promise<Pick<Row, K> | null> {
+  const chunk = Math.floor(itemIndex / chunkSize);
+  const rows = findRows(files, chunk);
+  if (rows === null) return null;
+  const from = rowsOfChunk(rows, chunk, chunkSize).from + (itemIndex % chunkSize);
+  for await (const row of readPartRows(storage, rows.path, columns, { from, to: from + 1 })) return row;
+  return null;
 }
 
 /** The rows of the files, of a complete dataset those from number `first` on; any if that is 0. */

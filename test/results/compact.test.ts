@@ -2,14 +2,10 @@ import assert from "node:assert/strict";
 import { cp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parquetMetadata, parquetSchema } from "hyparquet";
-import { listCurrentRows } from "../../src/dataset/current-rows.js";
 import type { PartFormat } from "../../src/dataset/layout.js";
 import { commitPart, readPartCounts } from "../../src/dataset/part.js";
 import type { Row } from "../../src/dataset/row.js";
-import { readRunHead } from "../../src/dataset/run-head.js";
 import { openStorage } from "../../src/dataset/storage/open-storage.js";
-import type { Storage } from "../../src/dataset/storage/storage.js";
-import { readSummary, writeSummary } from "../../src/dataset/summary.js";
 import { type CompactOptions, compactResults } from "../../src/results/compact.js";
 import { exportResults } from "../../src/results/export/open-exporter.js";
 import { openResults } from "../../src/results/open.js";
@@ -21,34 +17,12 @@ import { runCli, startCli } from "../support/cli.js";
 import { testStoreSettings } from "../support/s3/settings.js";
 import { startTestStore, type TestStore, testCredentialEnv } from "../support/s3/store.js";
 import { collect, useTempDir } from "../support/temp-dir.js";
-import { writeComplete, writeRows } from "./samples.js";
+import { writeComplete, writeRetry, writeRows } from "./samples.js";
 
 const items = 46;
 const chunks = 12;
 /** A few parts a file. */
 const few = { targetBytes: 30_000 };
-
-/** A complete retry by hand, which makes every row of these chunks ok. */
-async function writeRetry(directory: string, mended: readonly number[]): Promise<void> {
-  const [storage, retry] = [openStorage(directory), openStorage(join(directory, "retry-0001"))];
-  const head = await readRunHead(storage);
-  await retry.prepare();
-  const summary = await readSummary(storage);
-  assert.ok(summary !== null);
-  const rows = await collect((await openResults(directory)).rows<keyof Row>());
-  let failed = summary.failed;
-  for (const chunk of mended) {
-    const own = rows.slice(4 * chunk, 4 * chunk + 4);
-    failed -= own.filter(({ status }) => status === "failed").length;
-    const made = own.map(({ run_id, item_index, item_id, uri }) => ({
-      ...okRow(item_index),
-      ...{ run_id, item_id, uri, embedding: Float32Array.of(item_index, 1, 1) },
-    }));
-    await commitPart(retry, { ...sampleDraft(made, head.identity), head });
-  }
-  const failuresByCode = { DECODE_CORRUPT: failed };
-  await writeSummary(retry, { ...summary, ok: items - failed, failed, failuresByCode });
-}
 
 for (const format of ["parquet", "jsonl"] as const satisfies readonly PartFormat[]) {
   describe(`results/compact (${format})`, function () {
@@ -134,46 +108,6 @@ for (const format of ["parquet", "jsonl"] as const satisfies readonly PartFormat
       const last = await compact(target);
       assert.deepEqual([last.files, last.removed, last.wasCompact], [made, 2, true]);
       assert.deepEqual(await rowsOf(), rows);
-    });
-
-    it("takes nothing from a reader that began before", async () => {
-      await writeComplete(openStorage(out()), items, { format });
-      const rows = await rowsOf();
-      const reading = (await openResults(out())).rows<keyof Row>()[Symbol.asyncIterator]();
-      const read: Row[] = [];
-      while (read.length < 9) read.push((await reading.next()).value);
-      await compact(target);
-      for (let next = await reading.next(); next.done !== true; next = await reading.next()) read.push(next.value);
-      assert.deepEqual(read, rows);
-    });
-
-    it("takes nothing from a reader of a dataset whose first chunk was retried", async () => {
-      await writeComplete(openStorage(out()), items, { format });
-      await writeRetry(out(), [0]);
-      const rows = await rowsOf();
-      const read: Row[] = [];
-      for await (const row of (await openResults(out())).rows<keyof Row>()) {
-        read.push(row);
-        if (read.length === 9) await compact(target);
-      }
-      assert.deepEqual(read, rows);
-    });
-
-    it("lists all rows where the parts go while they are listed", async () => {
-      const storage = openStorage(out());
-      await writeComplete(storage, items, { format });
-      const compacting: Storage = {
-        ...storage,
-        async list(prefix) {
-          if (prefix === "parts/") await compact(target);
-          return storage.list(prefix);
-        },
-      };
-      const listed = await listCurrentRows(compacting, format);
-      assert.equal(
-        listed.reduce((sum, rows) => sum + rows.chunks, 0),
-        chunks,
-      );
     });
 
     it("removes no part where a file is not equal to its parts", async () => {
