@@ -19,7 +19,10 @@ export interface Results {
   readonly head: RunHead;
   /** Null while the run is not complete. */
   readonly summary: Summary | null;
-  /** Paths, or s3: uris, of the files that hold the committed rows, each once, in the order of their first. */
+  /**
+   * Paths, or s3: uris, of the files that hold the committed rows, each once, in the order of their first. A compacted file
+   * holds rows besides that a retry has made again.
+   */
   readonly partPaths: readonly string[];
   /**
    * Every committed row in item order, the rows of one part (or 1,024 of a compacted file) in memory at a time. With
