@@ -116,6 +116,22 @@ export function findRows(rows: readonly CurrentRows[], chunk: number): CurrentRo
 
 /** The summary of the newest retry that is complete, or that of the run itself; null while that is not complete. */
 export async function readCurrentSummary(storage: Storage): Promise<Summary | null> {
+  return readSummaryOf(storage, (await listCompleteRetries(storage)).at(-1));
+}
+
+/**
+ * The summary and what holds the rows that it tells of, also where a retry completes in between. The summary is read first: it
+ * is written last, so if it is there then all rows are. Throws as `listCurrentRows` does.
+ */
+export async function readCurrent(
+  storage: Storage,
+  format: PartFormat,
+): Promise<{ readonly summary: Summary | null; readonly rows: readonly CurrentRows[] }> {
   const newest = (await listCompleteRetries(storage)).at(-1);
-  return readSummary(storage, newest === undefined ? summaryPath : `${retryPath(newest)}/${summaryPath}`);
+  const summary = await readSummaryOf(storage, newest);
+  return { summary, rows: await listCurrentRows(storage, format, (newest ?? 0) + 1) };
+}
+
+function readSummaryOf(storage: Storage, retry: number | undefined): Promise<Summary | null> {
+  return readSummary(storage, retry === undefined ? summaryPath : `${retryPath(retry)}/${summaryPath}`);
 }

@@ -3,7 +3,7 @@ import {
   findRows,
   listCurrentRows,
   rangeOf,
-  readCurrentSummary,
+  readCurrent,
   rowsOfChunk,
 } from "../dataset/current-rows.js";
 import { readPartRows } from "../dataset/part.js";
@@ -66,10 +66,8 @@ export async function openResults(out: string, reading: ReadingOptions = {}): Pr
   const { store, signal } = reading;
   const storage = openStorage(out, store, signal);
   const head = await readRunHead(storage);
-  // The summary first: it is written last, so if it is there then all parts are.
-  const summary = await readCurrentSummary(storage);
   const { format, chunkSize } = head.identity;
-  const files = await listCurrentRows(storage, format);
+  const { summary, rows: files } = await readCurrent(storage, format);
   /** Throws `error` where they are all there still, or others do not hold all of their rows, or where the dataset was not complete, which nobody compacts. */
   const filesAfter = async (error: unknown) => {
     const now = await listCurrentRows(storage, format);
