@@ -49,6 +49,7 @@ for (const format of ["parquet", "jsonl"] as const satisfies readonly PartFormat
         return { near, label, one, counts, stats, text: await readFile(to, "utf8"), none: await results.rowAt(items) };
       };
       const [before, rows] = [await told(), await rowsOf()];
+      assert.equal(before.near.length, 5);
       const made = await compact(target);
       assert.deepEqual([made.runId, made.rows, made.chunks, made.removed], [runId, items, chunks, chunks]);
       assert.ok(made.files > 1 && made.files < chunks, `${made.files}`);
