@@ -14,6 +14,7 @@ import { registerResults } from "./results.js";
 import { registerRun } from "./run.js";
 import { registerRuns } from "./runs.js";
 import { registerSchedule } from "./schedule.js";
+import { ignoreClosedPipes } from "./terminal.js";
 import { registerWork } from "./work.js";
 
 const usageError = 2;
@@ -40,6 +41,7 @@ for (const register of commands) {
   register(program);
 }
 
+ignoreClosedPipes();
 try {
   await program.parseAsync();
 } catch (error) {

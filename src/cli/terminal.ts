@@ -23,8 +23,6 @@ export interface Terminal {
 /** Opens the terminal of one command. */
 export function openTerminal({ logFormat, logLevel }: Pick<ResolvedOptions, "logFormat" | "logLevel">): Terminal {
   let intercept: ((line: string) => void) | null = null;
-  // A reader that has gone (`| head`) must not end the work.
-  for (const output of [process.stdout, process.stderr]) output.on("error", ignoreClosedPipe);
   const stream = new Writable({
     write(line, _encoding, done) {
       if (intercept === null) process.stderr.write(line, () => done());
@@ -44,6 +42,11 @@ export function openTerminal({ logFormat, logLevel }: Pick<ResolvedOptions, "log
       intercept = write;
     },
   };
+}
+
+/** A reader that has gone (`| head`) must not end the work; called once, before anything is written. */
+export function ignoreClosedPipes(): void {
+  for (const output of [process.stdout, process.stderr]) output.on("error", ignoreClosedPipe);
 }
 
 function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
