@@ -31,7 +31,7 @@ export async function listRetries(storage: Storage): Promise<number[]> {
 }
 
 /** Of these those that are complete. */
-async function listCompleteRetries(storage: Storage): Promise<number[]> {
+export async function listCompleteRetries(storage: Storage): Promise<number[]> {
   const retries = await listRetries(storage);
   const sizes = await Promise.all(retries.map((n) => storage.size(`${retryPath(n)}/${summaryPath}`)));
   return retries.filter((_, i) => sizes[i] !== null);
@@ -52,8 +52,15 @@ export async function listCurrentRows(
   for (const n of retries)
     for (const part of await listParts(storage, `${retryPath(n)}/${partsPrefix}`, format))
       newer.set(part.firstChunk, part);
-  const compacted = await readCompactedIndex(storage, format);
-  return [...withNewer(compacted?.files ?? (await listParts(storage, partsPrefix, format)), newer)];
+  return [...withNewer(await listOwnFiles(storage, format), newer)];
+}
+
+/** Looks for the index once more behind the parts: it is made before the first of them goes, so without it the list was whole. */
+async function listOwnFiles(storage: Storage, format: PartFormat): Promise<readonly RowFile[]> {
+  const before = await readCompactedIndex(storage, format);
+  if (before !== null) return before.files;
+  const parts = await listParts(storage, partsPrefix, format);
+  return (await readCompactedIndex(storage, format))?.files ?? parts;
 }
 
 async function listParts(storage: Storage, prefix: string, format: PartFormat): Promise<RowFile[]> {
@@ -109,6 +116,22 @@ export function findRows(rows: readonly CurrentRows[], chunk: number): CurrentRo
 
 /** The summary of the newest retry that is complete, or that of the run itself; null while that is not complete. */
 export async function readCurrentSummary(storage: Storage): Promise<Summary | null> {
+  return readSummaryOf(storage, (await listCompleteRetries(storage)).at(-1));
+}
+
+/**
+ * The summary and what holds the rows that it tells of, also where a retry completes in between. The summary is read first: it
+ * is written last, so if it is there then all rows are. Throws as `listCurrentRows` does.
+ */
+export async function readCurrent(
+  storage: Storage,
+  format: PartFormat,
+): Promise<{ readonly summary: Summary | null; readonly rows: readonly CurrentRows[] }> {
   const newest = (await listCompleteRetries(storage)).at(-1);
-  return readSummary(storage, newest === undefined ? summaryPath : `${retryPath(newest)}/${summaryPath}`);
+  const summary = await readSummaryOf(storage, newest);
+  return { summary, rows: await listCurrentRows(storage, format, (newest ?? 0) + 1) };
+}
+
+function readSummaryOf(storage: Storage, retry: number | undefined): Promise<Summary | null> {
+  return readSummary(storage, retry === undefined ? summaryPath : `${retryPath(retry)}/${summaryPath}`);
 }

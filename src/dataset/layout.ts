@@ -23,6 +23,9 @@ export const compactedIndexPath = "compacted/index.json";
 /** Written last: it exists = the run is complete. */
 export const summaryPath = "summary.json";
 
+/** Folders in which a run itself writes: when it is complete they have all their files, which those of retries need not. */
+export const runFolders = ["", itemsPrefix, partsPrefix] as const;
+
 /** Where retry `n`, from 1, lies in the dataset that it mends. */
 export const retryPath = (n: number): string => `retry-${String(n).padStart(4, "0")}`;
 

@@ -1,5 +1,5 @@
-import { readCurrentSummary } from "../dataset/current-rows.js";
-import { runHeadPath } from "../dataset/layout.js";
+import { listCompleteRetries, readCurrentSummary } from "../dataset/current-rows.js";
+import { retryPath, runFolders, runHeadPath } from "../dataset/layout.js";
 import { createRunHead, type RunIdentity } from "../dataset/run-head.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import type { Summary } from "../dataset/summary.js";
@@ -10,6 +10,11 @@ export async function findFinished(storage: Storage, identity: RunIdentity): Pro
   await createRunHead(storage, identity);
   const summary = await readCurrentSummary(storage);
   // A process that was killed between the two steps of its last commit has left a second name of the summary.
-  if (summary !== null) await storage.sweep();
+  if (summary !== null) {
+    const retries = (await listCompleteRetries(storage)).flatMap((n) =>
+      runFolders.map((of) => `${retryPath(n)}/${of}`),
+    );
+    await storage.sweep([...runFolders, ...retries]);
+  }
   return summary;
 }

@@ -9,7 +9,7 @@ import { type RunIdentity, readRunHead } from "../dataset/run-head.js";
 import { readSummary } from "../dataset/summary.js";
 import { openRetrySource } from "../producer/reprocess/retry-source.js";
 import { openSources } from "../producer/source/open-source.js";
-import { LabelmillError } from "../shared/errors.js";
+import { isCode, LabelmillError } from "../shared/errors.js";
 import { isItemCode, openOnly } from "../shared/item-classes.js";
 import { describeModel } from "../worker/model/describe-model.js";
 import { type EarlierRun, openEarlierRun } from "./against.js";
@@ -89,7 +89,11 @@ async function retryIn(
     identity: { ...head.identity, against, only, retry: number },
     out: `${storage.location}/${retryPath(number)}`,
   };
-  const result = await runSubmission(context, submission, { web, name: storage.location, ...hooks });
+  const result = await runSubmission(context, submission, { web, name: storage.location, ...hooks }).catch(
+    async (error: unknown) => {
+      throw isCode(error, "RUN_IDENTITY") ? await otherBegun(context, earlier, submission.out, error) : error;
+    },
+  );
   return { ...result, summary: (await readCurrentSummary(storage)) ?? result.summary, retried };
 }
 
@@ -100,6 +104,13 @@ async function numberOfNext(context: CallContext, { storage }: EarlierRun): Prom
   const isComplete =
     (await readSummary(createDatasetOpener(context)(`${storage.location}/${retryPath(last)}`))) !== null;
   return isComplete ? last + 1 : last;
+}
+
+/** Of a retry that was begun otherwise: with other codes, or before the dataset was moved. */
+async function otherBegun(context: CallContext, { storage }: EarlierRun, out: string, cause: LabelmillError) {
+  const { only = [], against } = (await readRunHead(createDatasetOpener(context)(out))).identity;
+  const reason = `the retry in ${out} was begun and is not complete, and it is of ${only.join(", ")} in ${against?.out}; repeat that one to its end, or remove its folder, which no reader heeds`;
+  return new LabelmillError("RUN_RETRY", { out: storage.location, reason }, { cause });
 }
 
 async function requireSameModel({ options, places }: CallContext, { head, storage }: EarlierRun): Promise<void> {

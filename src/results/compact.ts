@@ -69,6 +69,8 @@ export async function compactResults(out: string, options: CompactOptions): Prom
   if (files === null) return { ...(await describeParts(dataset)), wasCompact: true };
   await requireFiles(dataset, files);
   const removed = await removeReplaced(dataset, files);
+  // Whoever still makes files comes too late.
+  await dataset.storage.sweep([compactedPrefix]);
   return { ...totalsOf(head, files), removed, wasCompact: before !== null };
 }
 

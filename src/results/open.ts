@@ -3,7 +3,7 @@ import {
   findRows,
   listCurrentRows,
   rangeOf,
-  readCurrentSummary,
+  readCurrent,
   rowsOfChunk,
 } from "../dataset/current-rows.js";
 import { readPartRows } from "../dataset/part.js";
@@ -19,7 +19,10 @@ export interface Results {
   readonly head: RunHead;
   /** Null while the run is not complete. */
   readonly summary: Summary | null;
-  /** Paths, or s3: uris, of the files that hold the committed rows, each once, in the order of their first. */
+  /**
+   * Paths, or s3: uris, of the files that hold the committed rows, each once, in the order of their first. A compacted file
+   * holds rows besides that a retry has made again.
+   */
   readonly partPaths: readonly string[];
   /**
    * Every committed row in item order, the rows of one part (or 1,024 of a compacted file) in memory at a time. With
@@ -51,6 +54,8 @@ export interface OpenedResults extends Results {
   readonly reading: ReadingOptions;
   /** What holds the rows, in item order. */
   readonly files: readonly CurrentRows[];
+  /** Calls `read` with them, and once more where it fails since `results compact` has put other files in their place. */
+  readingFiles<T>(read: (files: readonly CurrentRows[]) => Promise<T>): Promise<T>;
 }
 
 /**
@@ -61,16 +66,25 @@ export async function openResults(out: string, reading: ReadingOptions = {}): Pr
   const { store, signal } = reading;
   const storage = openStorage(out, store, signal);
   const head = await readRunHead(storage);
-  // The summary first: it is written last, so if it is there then all parts are.
-  const summary = await readCurrentSummary(storage);
   const { format, chunkSize } = head.identity;
-  const files = await listCurrentRows(storage, format);
+  const { summary, rows: files } = await readCurrent(storage, format);
+  /** Throws `error` where they are all there still, or others do not hold all of their rows, or where the dataset was not complete, which nobody compacts. */
+  const filesAfter = async (error: unknown) => {
+    const now = await listCurrentRows(storage, format);
+    const isThere = new Set(now.map(({ path }) => path));
+    const isWhole = chunksOf(now) === chunksOf(files);
+    if (summary === null || !isWhole || files.every(({ path }) => isThere.has(path))) throw error;
+    return now;
+  };
+  const readingFiles: OpenedResults["readingFiles"] = (read) =>
+    read(files).catch(async (error: unknown) => read(await filesAfter(error)));
   return {
     head,
     summary,
     storage,
     reading,
     files,
+    readingFiles,
     partPaths: [...new Set(files.map(({ path }) => `${storage.location}/${path}`))],
     async *rows(options) {
       let position = 0;
@@ -80,22 +94,18 @@ export async function openResults(out: string, reading: ReadingOptions = {}): Pr
           yield row;
         }
       } catch (error) {
-        // Compacted since, by somebody else: a complete dataset, where rows stand at their index.
-        const now = await listCurrentRows(storage, format);
-        if (now[0]?.path === files[0]?.path || summary === null) throw error;
+        // Of a complete dataset, where rows stand at their index.
+        const now = await filesAfter(error);
         yield* rowsFrom({ storage, files: now, chunkSize, signal }, position, options?.columns);
       }
     },
-    async rowAt(itemIndex, options) {
-      const chunk = Math.floor(itemIndex / chunkSize);
-      const rows = findRows(files, chunk);
-      if (rows === null) return null;
-      const from = rowsOfChunk(rows, chunk, chunkSize).from + (itemIndex % chunkSize);
-      const found = readPartRows(storage, rows.path, options?.columns, { from, to: from + 1 });
-      for await (const row of found) return row;
-      return null;
-    },
+    rowAt: (itemIndex, options) =>
+      readingFiles((current) => rowOf({ storage, files: current, chunkSize, signal }, itemIndex, options?.columns)),
   };
+}
+
+function chunksOf(files: readonly CurrentRows[]): number {
+  return files.reduce((sum, { chunks }) => sum + chunks, 0);
 }
 
 interface Reading {
@@ -103,6 +113,19 @@ interface Reading {
   readonly files: readonly CurrentRows[];
   readonly chunkSize: number;
   readonly signal: AbortSignal | undefined;
+}
+
+async function rowOf<K extends keyof Row>(
+  { storage, files, chunkSize }: Reading,
+  itemIndex: number,
+  columns: readonly K[] | undefined,
+): Promise<Pick<Row, K> | null> {
+  const chunk = Math.floor(itemIndex / chunkSize);
+  const rows = findRows(files, chunk);
+  if (rows === null) return null;
+  const from = rowsOfChunk(rows, chunk, chunkSize).from + (itemIndex % chunkSize);
+  for await (const row of readPartRows(storage, rows.path, columns, { from, to: from + 1 })) return row;
+  return null;
 }
 
 /** The rows of the files, of a complete dataset those from number `first` on; any if that is 0. */

@@ -29,8 +29,9 @@ export interface Query {
 export async function searchNearest(results: OpenedResults, query: Query, top: number): Promise<Hit[]> {
   requireEmbeddings(results);
   const wanted = { embedding: query.embedding, top, except: query.itemIndex };
-  const neighbours = await findNearestInThreads(results, wanted);
-  const rows = await readHits(results, new Set(neighbours.map(({ itemIndex }) => itemIndex)));
+  const neighbours = await results.readingFiles((files) => findNearestInThreads({ ...results, files }, wanted));
+  const indices = new Set(neighbours.map(({ itemIndex }) => itemIndex));
+  const rows = await results.readingFiles((files) => readHits({ ...results, files }, indices));
   return neighbours.map(({ itemIndex, cosine }) => {
     const row = rows.get(itemIndex);
     if (row === undefined) throw notFound(results, `item_index ${itemIndex}`);

@@ -4,7 +4,7 @@
  * `labelmill results verify` and by the tests; needs neither Redis nor the model.
  */
 
-import { type CurrentRows, findRows, listCurrentRows, readCurrentSummary } from "../dataset/current-rows.js";
+import { type CurrentRows, findRows, readCurrent } from "../dataset/current-rows.js";
 import { chunkItems, type PinnedItem, readSealed, readSegments, type Sealed } from "../dataset/items.js";
 import { compactedPrefix, parsePartPath, partPath, partsPrefix } from "../dataset/layout.js";
 import { countRows, type PartCounts, type Row } from "../dataset/row.js";
@@ -35,9 +35,8 @@ export interface Verification {
 export async function verifyResults(out: string, { store, signal }: ReadingOptions = {}): Promise<Verification> {
   const storage = openStorage(out, store, signal);
   const head = await readRunHead(storage);
-  // What is written last is read first: then nothing that it tells of can be missing below.
-  const [summary, sealed] = [await readCurrentSummary(storage), await readSealed(storage)];
-  const files = await listCurrentRows(storage, head.identity.format);
+  const { summary, rows: files } = await readCurrent(storage, head.identity.format);
+  const sealed = await readSealed(storage);
   const reader = createChunkReader(storage, files, head.identity.chunkSize);
   const problems: string[] = [];
   const totals = { items: 0, rows: 0, ok: 0, failed: 0, parts: 0, chunks: 0 };

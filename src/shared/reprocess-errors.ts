@@ -12,6 +12,6 @@ export const reprocessErrors = {
   ),
   RUN_RETRY: failed(
     "Cannot retry {out}: {reason}",
-    "The cache holds other weights under the name of the model that made the dataset, and the rows of a dataset are of one model.",
+    "The cache holds other weights under the name of the model that made the dataset, and the rows of a dataset are of one model; or a retry of other codes was begun there and is not complete.",
   ),
 } as const;

@@ -1,3 +1,4 @@
+import { runFolders } from "../dataset/layout.js";
 import { type RunHead, rowsRunId } from "../dataset/run-head.js";
 import type { Storage } from "../dataset/storage/storage.js";
 import { type Summary, writeSummary } from "../dataset/summary.js";
@@ -18,7 +19,7 @@ export async function finishRun(record: RunRecord, { redis, head, storage }: Fin
   if (record.state !== "finalizing" && record.state !== "completed") return null;
   const summary = await writeSummary(storage, summarize(record, head));
   // Only now: every file of the dataset is there, so a writer that loses its temporary file finds that it came too late.
-  if (record.state === "finalizing") await storage.sweep();
+  if (record.state === "finalizing") await storage.sweep(runFolders);
   await completeRun(redis, head);
   return summary;
 }

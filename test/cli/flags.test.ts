@@ -6,7 +6,7 @@ import { addFlags } from "../../src/cli/flags.js";
 import type { CommandName, OptionSpec } from "../../src/shared/option-spec.js";
 import { optionTable } from "../../src/shared/option-table.js";
 import { optionNames } from "../../src/shared/options.js";
-import { runCli } from "../support/cli.js";
+import { runCli, startCli } from "../support/cli.js";
 import { useTempDir } from "../support/temp-dir.js";
 
 const commands: readonly (readonly [CommandName, readonly string[]])[] = [
@@ -83,5 +83,12 @@ describe("cli/flags", () => {
       assert.equal(code, 2);
       assert.match(stderr, message);
     }
+  });
+
+  it("ends without a word where the reader of its help has gone", async () => {
+    const { process: command, result } = startCli(["run", "--help"]);
+    command.stdout?.destroy();
+    const { code, stderr } = await result;
+    assert.deepEqual([code, stderr], [0, ""]);
   });
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { listCurrentRows, listRetries, readCurrentSummary } from "../../src/dataset/current-rows.js";
+import { listCurrentRows, listRetries, readCurrent, readCurrentSummary } from "../../src/dataset/current-rows.js";
 import { openStorage } from "../../src/dataset/storage/open-storage.js";
+import type { Storage } from "../../src/dataset/storage/storage.js";
 import { writeSummary } from "../../src/dataset/summary.js";
 import { useTempDir } from "../support/temp-dir.js";
 import { sampleSummary } from "./samples.js";
@@ -32,6 +33,24 @@ describe("dataset/current-rows", () => {
     assert.deepEqual(await paths(storage, "parquet"), mended);
     assert.equal((await readCurrentSummary(storage))?.ok, 2);
     assert.deepEqual(await paths(storage, "jsonl"), []);
+  });
+
+  it("tells the summary of the rows that it lists, where a retry completes in between", async () => {
+    const { storage, retries } = await datasetWithRetries();
+    await writeSummary(storage, { ...sampleSummary, ok: 1 });
+    const completing: Storage = {
+      ...storage,
+      async read(path) {
+        const bytes = await storage.read(path);
+        for (const retry of path === "summary.json" ? retries : []) await writeSummary(retry, sampleSummary);
+        return bytes;
+      },
+    };
+    const { summary, rows } = await readCurrent(completing, "parquet");
+    assert.deepEqual([summary?.ok, rows.map(({ path }) => path)], [1, own]);
+    const now = await readCurrent(storage, "parquet");
+    assert.equal(now.summary?.ok, sampleSummary.ok);
+    assert.equal(now.rows.filter(({ path }) => path.startsWith("retry-")).length, 2);
   });
 
   it("shows a retry the dataset as it was before", async () => {

@@ -200,6 +200,9 @@ describe("e2e/reprocess", function () {
     assert.deepEqual((await verifyResults(out)).problems, []);
     server.silent.clear();
     server.takeAnswers();
+    const other = ["runs", "retry", out, "--where", "code=FETCH_STATUS", ...web];
+    const refused = await runCli(other, { cwd: tempDir(), env });
+    assert.match(refused.stderr, /retry-0001 was begun .* it is of failed in .* \[RUN_RETRY\]/);
     assert.equal((await cli(["runs", "retry", out, "--failed", ...web])).ok, 3);
     assert.deepEqual(server.takeAnswers(), ["200 /2.jpg"]);
     assert.deepEqual((await verifyResults(out)).problems, []);

@@ -102,7 +102,7 @@ describe("e2e/sources", function () {
   it("needs --out for stdin, and says that a list that was cut off cannot be gone on with", async () => {
     const nameless = await runCli(["enqueue", "-", "--redis-url", server.url], { cwd: tempDir() });
     assert.equal(nameless.code, 2);
-    assert.match(nameless.stderr, /Expected `out` to be a directory where the source is stdin/);
+    assert.match(nameless.stderr, /Expected `out` to be a directory or s3:.*where the source is stdin/);
     const args = enqueueArgs(["-"], "--chunk-size", "4");
     await killHalfWay(args, numbered(1_000).join("\n"));
     const again = startCli(args, { cwd: tempDir() });
@@ -126,7 +126,7 @@ describe("e2e/sources", function () {
 
   it("ends while it waits for stdin where it is interrupted", async () => {
     const running = startCli(enqueueArgs(["-"]), { cwd: tempDir() });
-    running.process.stdin?.write("/1\n");
+    running.process.stdin?.write("/1\n/2\n");
     while (!(await readdir(tempDir())).includes("out")) await sleep(5);
     running.process.kill("SIGINT");
     const [code] = await once(running.process, "exit");

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { readdir } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { createRunHead } from "../../src/dataset/run-head.js";
 import { openStorage } from "../../src/dataset/storage/open-storage.js";
 import { writeSummary } from "../../src/dataset/summary.js";
@@ -40,6 +41,17 @@ describe("library/finished", () => {
     } as const;
     const summary = await writeSummary(storage, { ...counts, ...names, out: storage.location });
     assert.deepEqual(await findFinished(storage, sampleIdentity), summary);
+    const left = ".labelmill-0123456789abcdef.tmp";
+    for (const folder of ["parts", "retry-0001/parts", "retry-0002/parts", "compacted"]) {
+      await mkdir(join(tempDir(), folder), { recursive: true });
+      await writeFile(join(tempDir(), folder, left), "");
+    }
+    await writeSummary(openStorage(join(tempDir(), "retry-0001")), summary);
+    assert.deepEqual(await findFinished(storage, sampleIdentity), summary);
+    // A retry and a compaction may be at work.
+    const entries = await readdir(tempDir(), { recursive: true });
+    const temporary = entries.filter((path) => path.endsWith(left)).sort();
+    assert.deepEqual(temporary, [`compacted/${left}`, `retry-0002/parts/${left}`]);
     await assert.rejects(findFinished(storage, { ...sampleIdentity, topK: 9 }), { code: "RUN_IDENTITY" });
   });
 });

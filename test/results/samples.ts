@@ -1,11 +1,15 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
 import { itemIdOf, pinSegment, sealItems } from "../../src/dataset/items.js";
 import { commitPart } from "../../src/dataset/part.js";
 import type { Row } from "../../src/dataset/row.js";
-import { createRunHead, type RunIdentity } from "../../src/dataset/run-head.js";
+import { createRunHead, type RunIdentity, readRunHead } from "../../src/dataset/run-head.js";
 import { openStorage } from "../../src/dataset/storage/open-storage.js";
 import type { Storage } from "../../src/dataset/storage/storage.js";
-import { writeSummary } from "../../src/dataset/summary.js";
+import { readSummary, writeSummary } from "../../src/dataset/summary.js";
+import { openResults } from "../../src/results/open.js";
 import { failedRow, okRow, sampleDraft, sampleIdentity } from "../dataset/samples.js";
+import { collect } from "../support/temp-dir.js";
 
 /** Writes a dataset of two parts, committed in the wrong order; returns the run's id. */
 export async function writeDataset(directory: string, format: "parquet" | "jsonl"): Promise<string> {
@@ -50,7 +54,7 @@ export async function writeComplete(
   await sealItems(storage, { segments: 1, chunks, items, leftOut: {} });
   const rows = ids.map(({ index, id, uri }) => {
     const row =
-      index % 5 === 4 ? failedRow(index) : { ...okRow(index), embedding: Float32Array.of(index, -0, Number.NaN) };
+      index % 5 === 4 ? failedRow(index) : { ...okRow(index), embedding: Float32Array.of(index, -0, index % 3 === 0 ? Number.NaN : 1) };
     return { ...row, run_id: runId, item_id: id, uri };
   });
   for (let first = 0; first < items; first += chunkSize)
@@ -76,4 +80,26 @@ export async function writeComplete(
   const of = { runId, status: "completed", precision, model, modelSha256, out: storage.location } as const;
   await writeSummary(storage, { ...of, ...counts, ...speed });
   return runId;
+}
+
+/** A complete retry by hand, which makes every row of these chunks ok. */
+export async function writeRetry(directory: string, mended: readonly number[]): Promise<void> {
+  const [storage, retry] = [openStorage(directory), openStorage(join(directory, "retry-0001"))];
+  const head = await readRunHead(storage);
+  await retry.prepare();
+  const summary = await readSummary(storage);
+  assert.ok(summary !== null);
+  const rows = await collect((await openResults(directory)).rows<keyof Row>());
+  let failed = summary.failed;
+  for (const chunk of mended) {
+    const own = rows.slice(4 * chunk, 4 * chunk + 4);
+    failed -= own.filter(({ status }) => status === "failed").length;
+    const made = own.map(({ run_id, item_index, item_id, uri }) => ({
+      ...okRow(item_index),
+      ...{ run_id, item_id, uri, embedding: Float32Array.of(item_index, 1, 1) },
+    }));
+    await commitPart(retry, { ...sampleDraft(made, head.identity), head });
+  }
+  const failuresByCode = { DECODE_CORRUPT: failed };
+  await writeSummary(retry, { ...summary, ok: summary.items - failed, failed, failuresByCode });
 }

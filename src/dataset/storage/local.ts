@@ -23,7 +23,11 @@ export function openLocalStorage(location: string): Storage {
     remove: (path) => failingAs(writeFailure, at(path), async () => void (await removeIfThere(at(path)))),
     createOnce: (path, bytes) => failingAs(writeFailure, at(path), () => createOnce(location, path, bytes)),
     list: (prefix) => failingAs(readFailure, at(prefix), () => listFolder(location, prefix)),
-    sweep: () => failingAs(writeFailure, location, () => sweepFolder(location)),
+    sweep: (folders) =>
+      failingAs(writeFailure, location, async () => {
+        const removed = await Promise.all(folders.map((folder) => sweepFolder(at(folder))));
+        return removed.reduce((sum, n) => sum + n, 0);
+      }),
   };
 }
 
@@ -154,9 +158,7 @@ async function listFolder(location: string, prefix: string): Promise<string[]> {
 async function sweepFolder(folder: string): Promise<number> {
   let removed = 0;
   for (const entry of await entriesOf(folder)) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) removed += await sweepFolder(path);
-    else if (temporaryName.test(entry.name) && (await removeIfThere(path))) removed += 1;
+    if (temporaryName.test(entry.name) && (await removeIfThere(join(folder, entry.name)))) removed += 1;
   }
   return removed;
 }

@@ -59,7 +59,7 @@ export function openS3Storage({ bucket, key }: S3Place, store: StoreSettings, si
     createOnce: (path, bytes) => createOnce(place, path, bytes),
     remove: (path) => send(place, { method: "DELETE", path }, () => {}),
     list: async (prefix) => (await listFolder(place, prefix)).filter((path) => !probeName.test(path)),
-    sweep: () => sweep(place),
+    sweep: async (folders) => (folders.includes("") ? sweepProbes(place) : 0),
   };
 }
 
@@ -128,8 +128,8 @@ async function listFolder(place: Bucket, prefix: string): Promise<string[]> {
   }
 }
 
-/** Nothing but a probe is ever left behind by a process that is killed. */
-async function sweep(place: Bucket): Promise<number> {
+/** Nothing but a probe is ever left behind by a process that is killed, and that lies at the top. */
+async function sweepProbes(place: Bucket): Promise<number> {
   let removed = 0;
   for (const path of await listFolder(place, "")) {
     if (probeName.test(path) && (await removeIfAllowed(place, path))) removed += 1;

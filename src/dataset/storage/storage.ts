@@ -29,8 +29,9 @@ export interface Storage {
   /** What lies directly in the folder `prefix` (`""` or `parts/`), sorted; folders end in `/`. No temporary files. */
   list(prefix: string): Promise<string[]>;
   /**
-   * Removes all temporary files, which killed processes leave behind; returns how many. For a dataset that has all its
-   * files: a writer whose temporary file is removed is told `exists` where its file is there, else STORAGE_FAILED.
+   * Removes the temporary files directly in these folders (`""` or `parts/`), which killed processes leave behind; returns how
+   * many. For folders that have all their files: a writer whose temporary file is removed is told `exists` where its file is
+   * there, else STORAGE_FAILED.
    */
-  sweep(): Promise<number>;
+  sweep(folders: readonly string[]): Promise<number>;
 }

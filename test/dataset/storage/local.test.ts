@@ -60,12 +60,14 @@ describe("dataset/storage/local", () => {
 
   it("sweeps temporary files of its own, and nothing else", () =>
     inDirectory(async (directory) => {
-      await mkdir(join(directory, "parts"));
+      for (const folder of ["parts", "other"]) await mkdir(join(directory, folder));
+      await writeFile(join(directory, "other/.labelmill-0123456789abcdef.tmp"), "");
       const paths = ["parts/.labelmill-0123456789abcdef.tmp", "parts/other.tmp", "parts/part"];
       for (const path of [...paths, ".labelmill-fedcba9876543210.tmp"]) await writeFile(join(directory, path), "");
-      assert.equal(await openStorage(directory).sweep(), 2);
+      assert.equal(await openStorage(directory).sweep(["", "parts/", "none/"]), 2);
       assert.deepEqual(await readdir(join(directory, "parts")), ["other.tmp", "part"]);
-      assert.deepEqual(await readdir(directory), ["parts"]);
+      assert.equal((await readdir(join(directory, "other"))).length, 1);
+      assert.deepEqual(await readdir(directory), ["other", "parts"]);
     }));
 
   it("takes nothing from writers that are swept while they work: they come too late, or made the file", () =>
@@ -74,7 +76,7 @@ describe("dataset/storage/local", () => {
       await storage.createOnce("parts/a", bytes("a"));
       const content = bytes("b".repeat(100_000));
       const sweeping = (async () => {
-        for (let i = 0; i < 300; i += 1) await storage.sweep();
+        for (let i = 0; i < 300; i += 1) await storage.sweep(["parts/"]);
       })();
       const outcomes = await Promise.all(Array.from({ length: 60 }, () => storage.createOnce("parts/a", content)));
       await sweeping;

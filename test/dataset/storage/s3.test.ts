@@ -84,8 +84,8 @@ describe("dataset/storage/s3", function () {
     assert.deepEqual(await storage.list(""), ["c d+é🐱\n&/", "parts/", "run.json"]);
     assert.equal((await storage.list("parts/")).length, 1_100);
     assert.deepEqual(await storage.list("none/"), []);
-    assert.equal(await storage.sweep(), 1);
-    assert.equal(await storage.sweep(), 0);
+    assert.equal(await storage.sweep([""]), 1);
+    assert.equal(await storage.sweep([""]), 0);
   });
 
   it("takes any prefix that a store takes, and the bucket itself", async () => {
