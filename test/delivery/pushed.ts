@@ -22,20 +22,20 @@ export async function writeParts(directory: string, parts: number, width: number
   return head.runId;
 }
 
-/** Writes a complete retry of these chunks, all of whose rows are other ones. */
+/** Writes a complete retry of these chunks, all of whose rows are other ones; those that had failed have not, and others have. */
 export async function writeRetry(directory: string, chunks: readonly number[], width: number): Promise<void> {
   const head = await readRunHead(openStorage(directory));
   const retry = openStorage(`${directory}/retry-0001`);
   await retry.prepare();
   for (const chunk of chunks) {
-    const rows = Array.from({ length: 16 }, (_, i) => rowOf(head.runId, chunk * 16 + i, width));
+    const rows = Array.from({ length: 16 }, (_, i) => rowOf(head.runId, chunk * 16 + i, width, 6));
     await commitPart(retry, { ...sampleDraft(rows), head, chunk, embeddingWidth: width });
   }
   await writeSummary(retry, sampleSummary);
 }
 
-function rowOf(runId: string, index: number, width: number): Row {
-  if (index % 13 === 5) return { ...failedRow(index), run_id: runId };
+function rowOf(runId: string, index: number, width: number, failed = 5): Row {
+  if (index % 13 === failed) return { ...failedRow(index), run_id: runId };
   const floats = Float32Array.from({ length: width }, (_, i) => (Math.random() - 0.5) * 10 ** ((i % 12) - 8));
   return { ...okRow(index), run_id: runId, item_id: `${odd}${index}`, embedding: floats };
 }
