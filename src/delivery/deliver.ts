@@ -63,7 +63,7 @@ export async function deliverParts(settings: DeliverySettings): Promise<Delivery
   while (true) {
     let sink: Sink | null = null;
     try {
-      sink = await unlessAborted(openSink(target, head), signal, closeLate);
+      sink = await unlessAborted(openSink(target, head, signal), signal, closeLate);
       return await serveSink({ ...settings, sink, renewed, onTaken: outage.end });
     } catch (error) {
       if (signal.aborted) throw signal.reason;

@@ -142,6 +142,17 @@ describe("delivery/deliver to Postgres", function () {
     assert.doesNotMatch(good.stdout + good.stderr + bad.stdout + bad.stderr, /canary/);
   });
 
+  it("says at once that a password is missing", async () => {
+    const out = join(tempDir(), "out");
+    await writeParts(out, 1, 16);
+    const none = { PGPASSFILE: join(tempDir(), "none"), HOME: tempDir() };
+    const { code, stderr } = await startCli(["results", "push", out, "--to", postgres.urlWithoutPassword], {
+      env: none,
+    }).result;
+    assert.equal(code, 1);
+    assert.match(stderr, /refuses: it asks for a password, and none is given/);
+  });
+
   it("refuses tables that are another's, naming the column", async () => {
     const out = join(tempDir(), "out");
     await writeParts(out, 1, 16);

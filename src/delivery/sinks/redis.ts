@@ -16,8 +16,10 @@ import type { PartToDeliver, Sink } from "./sink.js";
 const rowsOfPipeline = 64;
 
 /** Connects. Throws SINK_UNREACHABLE, and SINK_REFUSED, also where the server evicts. */
-export async function openRedisSink(target: SinkTarget, head: RunHead): Promise<Sink> {
-  const redis = await openRedisOnce(connectionUrl(target)).catch((error) => Promise.reject(failure(target, error)));
+export async function openRedisSink(target: SinkTarget, head: RunHead, signal: AbortSignal): Promise<Sink> {
+  const redis = await openRedisOnce(connectionUrl(target), signal).catch((error) =>
+    Promise.reject(failure(target, error)),
+  );
   const failing = <T>(action: () => Promise<T>): Promise<T> =>
     action().catch((error) => Promise.reject(failure(target, error)));
   const { prefix = "labelmill", ttl } = target.parameters;
