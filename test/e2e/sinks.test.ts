@@ -173,6 +173,35 @@ describe("e2e/sinks", function () {
     }
   });
 
+  it("delivers a run that completed while its sink was away by a worker that starts later", async () => {
+    const [source, out] = [await manyPhotos(tempDir(), 2), join(tempDir(), "out")];
+    const redis = await startTestRedis();
+    const queue = ["--redis-url", redis.url];
+    const workUntil = async (isSo: () => Promise<boolean>) => {
+      const worker = startCli(["work", ...queue, "--allow-root", source], { env });
+      while (!(await isSo())) {
+        assert.equal(worker.process.exitCode, null, worker.stderr());
+        await sleep(100);
+      }
+      worker.process.kill("SIGTERM");
+      assert.equal((await worker.result).code, 0, worker.stderr());
+    };
+    try {
+      await postgres.stop();
+      const sink = postgres.urlWithoutPassword;
+      const queued = await runCli(["enqueue", source, "--out", out, "--sink", sink, ...queue]);
+      assert.equal(queued.code, 0, queued.stderr);
+      const runId = await runIdOf(out);
+      const field = (name: string) => redis.redis.hget(recordKey(runId, "run"), name);
+      await workUntil(async () => (await field("state")) === "completed");
+      await postgres.start();
+      await workUntil(async () => (await field("sinks")) === "[]");
+      assert.deepEqual(await linesOfPostgres(postgres.url, runId), await linesOfDataset(out));
+    } finally {
+      await redis.close();
+    }
+  });
+
   it("refuses a url that is no sink before anything is written", async () => {
     const out = join(tempDir(), "out");
     const { code, stderr } = await runCli(["run", photo, "--out", out, "--sink", "mysql://me:canary@host/db"]);
