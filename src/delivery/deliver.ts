@@ -59,11 +59,12 @@ const restShare = 9;
 export async function deliverParts(settings: DeliverySettings): Promise<DeliveryProgress> {
   const { target, head, log, signal } = settings;
   const outage = createOutage(settings);
+  const renewed: Renewed = new Map();
   while (true) {
     let sink: Sink | null = null;
     try {
-      sink = await unlessAborted(openSink(target, head), signal, closeLate);
-      return await serveSink(settings, sink, outage.end);
+      sink = await unlessAborted(openSink(target, head, signal), signal, closeLate);
+      return await serveSink({ ...settings, sink, renewed, onTaken: outage.end });
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       if (!mayPass(error)) throw error;
@@ -75,14 +76,21 @@ export async function deliverParts(settings: DeliverySettings): Promise<Delivery
   }
 }
 
+/** The retry whose rows this loop has delivered of a chunk, over all its connections. */
+type Renewed = Map<number, number>;
+
+interface Serving extends DeliverySettings {
+  readonly sink: Sink;
+  readonly renewed: Renewed;
+  readonly onTaken: () => void;
+}
+
 /** Looks and delivers over one connection. */
-async function serveSink(settings: DeliverySettings, sink: Sink, onTaken: () => void): Promise<DeliveryProgress> {
-  const { until, signal, onProgress } = settings;
-  let isFirst = true;
+async function serveSink(serving: Serving): Promise<DeliveryProgress> {
+  const { until, signal, onProgress, onTaken } = serving;
   while (true) {
     const startMs = performance.now();
-    const { isComplete, rows, missing } = await unlessAborted(look(settings, sink, { isFirst }), signal);
-    isFirst = false;
+    const { isComplete, rows, missing } = await unlessAborted(look(serving), signal);
     // Only now: a sink that answers and takes nothing is as good as none.
     if (missing.length === 0) onTaken();
     const committed = rows.reduce((sum, { chunks }) => sum + chunks, 0);
@@ -90,7 +98,7 @@ async function serveSink(settings: DeliverySettings, sink: Sink, onTaken: () => 
     onProgress(progress);
     if (missing.length === 0 && (until === "committed" || isComplete)) return progress;
     const restMs = Math.max(lookEveryMs, restShare * (performance.now() - startMs));
-    const { taken, unreadable } = await deliverMissing({ ...settings, sink, rows, onTaken }, progress, missing);
+    const { taken, unreadable } = await deliverMissing({ ...serving, rows }, progress, missing);
     if (unreadable !== null && taken === 0 && (until === "committed" || isComplete)) throw unreadable;
     // Without rest after a pass that did something: what was committed meanwhile is waiting.
     if (taken === 0) await rest(restMs, signal);
@@ -100,41 +108,40 @@ async function serveSink(settings: DeliverySettings, sink: Sink, onTaken: () => 
 /** What a chunk that is missing is to be delivered as. */
 interface MissingChunk {
   readonly chunk: number;
-  /** The sink may have older rows of it. */
-  readonly isNewer: boolean;
+  /** The retry that its rows are of; null where they are the first. */
+  readonly retry: number | null;
 }
 
-/** At the first look all that a retry has made again is missing: which rows of it the sink has is not known. */
-async function look({ storage, head }: DeliverySettings, sink: Sink, { isFirst }: { readonly isFirst: boolean }) {
+/** All that a retry has made again is missing until this loop has delivered it: which rows of it the sink has is not known. */
+async function look({ storage, head, sink, renewed }: Serving) {
   // The summary first: it is written last, so if it is there then all parts are.
   const isComplete = (await readSummary(storage)) !== null;
   const rows = await listCurrentRows(storage, head.identity.format);
   const there = await sink.deliveredChunks();
   const missing = rows.flatMap(({ path, firstChunk, chunks }): MissingChunk[] => {
-    const isNewer = isFirst && parseRetryPath(path.split("/")[0] ?? "") !== null;
-    const all = Array.from({ length: chunks }, (_, i) => ({ chunk: firstChunk + i, isNewer }));
-    return all.filter(({ chunk }) => isNewer || !there.has(chunk));
+    const retry = parseRetryPath(path.split("/")[0] ?? "");
+    const all = Array.from({ length: chunks }, (_, i) => ({ chunk: firstChunk + i, retry }));
+    return all.filter(({ chunk }) => (retry === null ? !there.has(chunk) : renewed.get(chunk) !== retry));
   });
   return { isComplete, rows, missing };
 }
 
-interface Pass extends DeliverySettings {
-  readonly sink: Sink;
+interface Pass extends Serving {
   readonly rows: readonly CurrentRows[];
-  readonly onTaken: () => void;
 }
 
 /** One pass over what is missing, from a place of chance on, so that several processes seldom meet at one part. */
 async function deliverMissing(pass: Pass, { parts, delivered }: DeliveryProgress, missing: readonly MissingChunk[]) {
-  const { sink, signal, onProgress, onTaken } = pass;
+  const { sink, renewed, signal, onProgress, onTaken } = pass;
   const start = Math.floor(Math.random() * missing.length);
   let taken = 0;
   let unreadable: LabelmillError | null = null;
-  for (const { chunk, isNewer } of [...missing.slice(start), ...missing.slice(0, start)]) {
+  for (const { chunk, retry } of [...missing.slice(start), ...missing.slice(0, start)]) {
     const rows = () => readRows(pass, chunk);
     try {
-      const outcome = await unlessAborted(sink.deliver({ chunk, isNewer, rows }), signal);
+      const outcome = await unlessAborted(sink.deliver({ chunk, isNewer: retry !== null, rows }), signal);
       if (outcome !== "busy") taken += 1;
+      if (outcome !== "busy" && retry !== null) renewed.set(chunk, retry);
       onTaken();
       onProgress({ parts, delivered: delivered + taken });
     } catch (error) {

@@ -51,6 +51,8 @@ export function parseSinkTarget(text: string, cwd: string): SinkTarget {
     const shown = hideSecrets(text);
     throw invalid(shown, "it is no url that begins with postgres://, redis://, rediss:// or lancedb://");
   }
+  if (kind !== "lancedb" && !/^[a-z]+:\/\//i.test(text.trim()))
+    throw invalid(url.protocol, "it has no // after its scheme");
   // The end of a password that was not encoded: what comes before it was read as something else.
   if (kind !== "lancedb" && `${url.pathname}${url.search}${url.hash}`.includes("@"))
     throw invalid(hideSecrets(text), "a /, ?, # or @ in its user or password must be percent-encoded");
@@ -74,11 +76,16 @@ export function parseSinkTarget(text: string, cwd: string): SinkTarget {
   };
 }
 
-/** For a text that is not read as a url: whatever stands before its last @, and its parameters, may be secret. */
+/**
+ * For a text that is not read as a url: whatever stands before its last @, and its parameters, may be secret; without an @
+ * so may be what looks like no port after a colon, as a list of urls was split at a comma of a password.
+ */
 function hideSecrets(text: string): string {
   const at = text.lastIndexOf("@");
   const [place = ""] = text.slice(Math.max(0, at)).split("?");
-  return at < 0 ? place : `***${place}`;
+  if (at >= 0) return `***${place}`;
+  const [scheme = ""] = /^[a-z][a-z0-9+.-]*:\/\//i.exec(text) ?? [];
+  return /^[^:]*(:\d+)?(\/[^:]*)?$/.test(place.slice(scheme.length)) ? place : `${scheme}***`;
 }
 
 function nameOf(url: URL): string {

@@ -30,8 +30,8 @@ export interface Deliveries {
   finish(timeoutMs: number): Promise<void>;
   /** Ends what is under way; the sinks undo what is not whole. Resolves when it has ended. */
   stop(): Promise<void>;
-  /** Resolves when all have ended, however. */
-  readonly ended: Promise<void>;
+  /** Resolves when all have ended, however: whether every sink has every part. */
+  readonly ended: Promise<boolean>;
 }
 
 /** Starts to deliver. Connects when it can: a sink that is not there is a line in the log. */
@@ -57,7 +57,7 @@ export function startDeliveries(settings: DeliveriesSettings): Deliveries {
     });
   });
   return {
-    ended: settled.then(() => {}),
+    ended: settled.then((results) => results.every(({ status }) => status === "fulfilled")),
     async finish(timeoutMs) {
       patience = { fromMs: performance.now(), ms: timeoutMs };
       const results = await settled;

@@ -59,7 +59,7 @@ export async function pushResults(out: string, given: PushOptions): Promise<Push
 }
 
 async function makeIndexes(target: SinkTarget, head: RunHead, signal: AbortSignal): Promise<readonly string[]> {
-  const sink = await openSink(target, head);
+  const sink = await openSink(target, head, signal);
   try {
     return await Promise.race([sink.index(), interruption(signal)]);
   } finally {

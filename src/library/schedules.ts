@@ -28,6 +28,7 @@ import { requireRedis } from "./run-redis.js";
 import type { RunsOptions } from "./runs.js";
 import { fixedAgainst, withoutLast } from "./schedule-against.js";
 import { outOf, type ScheduledStart, scheduledStart } from "./scheduled-out.js";
+import { readSinkTargets } from "./sink-targets.js";
 import { fixHeaderFile, readWebAccess } from "./web-access.js";
 
 export interface ScheduleOptions extends CallOptions, TimingWords {
@@ -168,10 +169,12 @@ async function checkCall(context: CallContext, sources: readonly string[], out: 
 }
 
 /** What fixes the rows, and what a run may be told: pinned, since an executor may have other settings. */
-function pinnedOptions(context: CallContext): Record<string, unknown> {
-  const { cwd } = context.places;
-  const header = context.options.header.map((given) => fixHeaderFile(given, cwd));
-  const options = { ...context.options, header, against: fixedAgainst(context.options.against, cwd) };
+function pinnedOptions({ options: given, places }: CallContext): Record<string, unknown> {
+  const { cwd } = places;
+  const header = given.header.map((each) => fixHeaderFile(each, cwd));
+  // Without passwords, as a run notes them, and with absolute directories: the workers have their own of both.
+  const sink = readSinkTargets(given.sink, places).map((target) => target.name);
+  const options = { ...given, header, sink, against: fixedAgainst(given.against, cwd) };
   const names = optionNames.filter((name) => {
     const spec: OptionSpec = optionTable[name];
     const isOwn = name === "out" || name === "redisUrl" || spec.class === "execution";

@@ -28,15 +28,16 @@ export async function openRedis(url: string): Promise<Redis> {
 
 /**
  * The same for whoever would rather hear of an outage than wait for its end: when the connection breaks, it is over, and
- * every command rejects.
+ * every command rejects. So it is where `signal` aborts before it is open.
  */
-export async function openRedisOnce(url: string): Promise<Redis> {
-  return openChecked(url, false);
+export async function openRedisOnce(url: string, signal: AbortSignal): Promise<Redis> {
+  return openChecked(url, false, signal);
 }
 
-async function openChecked(url: string, isLasting: boolean): Promise<Redis> {
-  const redis = await connect(url, isLasting);
+async function openChecked(url: string, isLasting: boolean, signal?: AbortSignal): Promise<Redis> {
+  const redis = await connect(url, isLasting, signal);
   const checked = new AbortController();
+  signal?.addEventListener("abort", () => closeRedis(redis), { once: true, signal: checked.signal });
   try {
     await Promise.race([checkServer(redis, redactUrl(url)), refusedWhenGone(redis, redactUrl(url), checked.signal)]);
     return redis;
@@ -59,7 +60,7 @@ function refusedWhenGone(redis: Redis, url: string, signal: AbortSignal): Promis
   });
 }
 
-async function connect(url: string, isLasting: boolean): Promise<Redis> {
+async function connect(url: string, isLasting: boolean, signal?: AbortSignal): Promise<Redis> {
   let connected = false;
   const options = {
     lazyConnect: true,
@@ -75,6 +76,8 @@ async function connect(url: string, isLasting: boolean): Promise<Redis> {
   redis.on("error", (error) => {
     lastError = error;
   });
+  const abort = () => redis.disconnect();
+  signal?.addEventListener("abort", abort, { once: true });
   try {
     await redis.connect();
     connected = true;
@@ -83,6 +86,8 @@ async function connect(url: string, isLasting: boolean): Promise<Redis> {
     redis.disconnect();
     const reason = messageOf(lastError ?? error) || "connection refused";
     throw new LabelmillError("REDIS_REFUSED", { url: redactUrl(url), reason }, { cause: lastError ?? error });
+  } finally {
+    signal?.removeEventListener("abort", abort);
   }
 }
 

@@ -110,6 +110,25 @@ describe("delivery/deliver to Postgres", function () {
     assert.deepEqual(await lines(runId), await linesOfDataset(out));
   });
 
+  it("has the rows of a retry also where another process had the part in hand at first", async () => {
+    const out = join(tempDir(), "out");
+    const runId = await writeParts(out, 2, 16);
+    await pushResults(out, { to: [postgres.url] });
+    await writeRetry(out, [0, 1], 16);
+    const other = new pg.Client({ connectionString: postgres.url });
+    await other.connect();
+    await other.query("SELECT pg_advisory_lock(hashtextextended($1, 0))", [`labelmill part labelmill ${runId} 0`]);
+    let looks = 0;
+    const onProgress = () => {
+      looks += 1;
+      // By then it has met the lock, and has looked again.
+      if (looks === 8) void other.end();
+    };
+    await pushResults(out, { to: [postgres.url], onProgress });
+    if (looks < 8) await other.end();
+    assert.deepEqual(await lines(runId), await linesOfDataset(out));
+  });
+
   it("takes the password of the environment, and shows none in messages", async () => {
     const out = join(tempDir(), "out");
     await writeParts(out, 1, 16);
@@ -121,6 +140,17 @@ describe("delivery/deliver to Postgres", function () {
     assert.equal(bad.code, 1);
     assert.match(bad.stderr, /SINK_BEHIND/);
     assert.doesNotMatch(good.stdout + good.stderr + bad.stdout + bad.stderr, /canary/);
+  });
+
+  it("says at once that a password is missing", async () => {
+    const out = join(tempDir(), "out");
+    await writeParts(out, 1, 16);
+    const none = { PGPASSFILE: join(tempDir(), "none"), HOME: tempDir() };
+    const { code, stderr } = await startCli(["results", "push", out, "--to", postgres.urlWithoutPassword], {
+      env: none,
+    }).result;
+    assert.equal(code, 1);
+    assert.match(stderr, /refuses: it asks for a password, and none is given/);
   });
 
   it("refuses tables that are another's, naming the column", async () => {

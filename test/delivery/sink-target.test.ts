@@ -43,6 +43,11 @@ describe("delivery/sink-target", () => {
     `redis://:${canary}@host/seven`,
     `redis://host/0?ttl=${canary}`,
     `mysql://me:${canary}@host/db`,
+    // What is left of a url in a list when its password has a comma.
+    `postgres://me:${canary}`,
+    `me:${canary}`,
+    `postgres:me:${canary}`,
+    `redis://:${canary}`,
     "lancedb://host/x",
     "lancedb:",
     "",

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { once } from "node:events";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { recordKey } from "../../src/shared/run-keys.js";
@@ -20,6 +23,40 @@ async function manyPhotos(directory: string, count: number): Promise<string> {
   await mkdir(source);
   for (let i = 0; i < count; i += 1) await copyDistinct(photo, join(source, `${i}.jpg`), i);
   return source;
+}
+
+/** A server of `count` photos, which answers for the first of them that it is opened to, and lets the others wait. */
+async function startGatedPhotos(count: number) {
+  const bytes = await readFile(photo);
+  const waiting = new Map<number, ServerResponse>();
+  let opened = 0;
+  const answer = () => {
+    for (const [i, response] of waiting) {
+      if (i >= opened) continue;
+      waiting.delete(i);
+      // Distinct bytes, so that none is a duplicate.
+      response.writeHead(200, { "content-type": "image/jpeg" }).end(Buffer.concat([bytes, Buffer.from(String(i))]));
+    }
+  };
+  const server = createServer((request, response) => {
+    waiting.set(Number(/(\d+)\.jpg$/.exec(request.url ?? "")?.[1] ?? count), response);
+    answer();
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  return {
+    addresses: Array.from({ length: count }, (_, i) => `http://127.0.0.1:${port}/${i}.jpg`),
+    open(photos: number) {
+      opened = photos;
+      answer();
+    },
+    async close() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, "close");
+    },
+  };
 }
 
 describe("e2e/sinks", function () {
@@ -59,6 +96,45 @@ describe("e2e/sinks", function () {
     assert.deepEqual(await linesOfPostgres(postgres.url, await runIdOf(out)), await linesOfDataset(out));
   });
 
+  it("goes on while Postgres is away in the middle, and delivers what was made meanwhile when it is back", async () => {
+    const [list, out] = [join(tempDir(), "list.txt"), join(tempDir(), "out")];
+    const web = await startGatedPhotos(24);
+    try {
+      await writeFile(list, web.addresses.join("\n"));
+      const args = ["run", list, "--out", out, "--chunk-size", "2", "--allow-private", "127.0.0.0/8"];
+      const running = startCli([...args, "--sink", postgres.urlWithoutPassword, "--json"], { env });
+      const until = async (isSo: () => Promise<boolean>) => {
+        while (!(await isSo())) {
+          assert.equal(running.process.exitCode, null, running.stderr());
+          await sleep(100);
+        }
+      };
+      const hasCommitted = async (parts: number) => {
+        const names = await readdir(join(out, "parts"), { recursive: true }).catch((): string[] => []);
+        return names.filter((name) => name.endsWith(".parquet")).length >= parts;
+      };
+      const hasDelivered = async (rows: number) => {
+        const counted = await postgres.query("SELECT count(*)::int AS n FROM labelmill.rows").catch(() => []);
+        return Number(counted[0]?.n) >= rows;
+      };
+      web.open(8);
+      await until(() => hasDelivered(8));
+      await postgres.stop("SIGKILL");
+      web.open(16);
+      await until(() => hasCommitted(8));
+      await postgres.start();
+      await until(() => hasDelivered(16));
+      web.open(24);
+      const { code, stdout, stderr } = await running.result;
+      assert.equal(code, 0, stderr);
+      assert.equal(JSON.parse(stdout).ok, 24);
+      assert.match(stderr, /delivery waits[\s\S]*takes parts again/);
+      assert.deepEqual(await linesOfPostgres(postgres.url, await runIdOf(out)), await linesOfDataset(out));
+    } finally {
+      await web.close();
+    }
+  });
+
   it("ends with the command that goes on where a sink does not come back, and the same command goes on too", async () => {
     const [source, out] = [await manyPhotos(tempDir(), 2), join(tempDir(), "out")];
     await postgres.stop();
@@ -91,6 +167,35 @@ describe("e2e/sinks", function () {
       }
       worker.process.kill("SIGTERM");
       assert.equal((await worker.result).code, 0, worker.stderr());
+      assert.deepEqual(await linesOfPostgres(postgres.url, runId), await linesOfDataset(out));
+    } finally {
+      await redis.close();
+    }
+  });
+
+  it("delivers a run that completed while its sink was away by a worker that starts later", async () => {
+    const [source, out] = [await manyPhotos(tempDir(), 2), join(tempDir(), "out")];
+    const redis = await startTestRedis();
+    const queue = ["--redis-url", redis.url];
+    const workUntil = async (isSo: () => Promise<boolean>) => {
+      const worker = startCli(["work", ...queue, "--allow-root", source], { env });
+      while (!(await isSo())) {
+        assert.equal(worker.process.exitCode, null, worker.stderr());
+        await sleep(100);
+      }
+      worker.process.kill("SIGTERM");
+      assert.equal((await worker.result).code, 0, worker.stderr());
+    };
+    try {
+      await postgres.stop();
+      const sink = postgres.urlWithoutPassword;
+      const queued = await runCli(["enqueue", source, "--out", out, "--sink", sink, ...queue]);
+      assert.equal(queued.code, 0, queued.stderr);
+      const runId = await runIdOf(out);
+      const field = (name: string) => redis.redis.hget(recordKey(runId, "run"), name);
+      await workUntil(async () => (await field("state")) === "completed");
+      await postgres.start();
+      await workUntil(async () => (await field("sinks")) === "[]");
       assert.deepEqual(await linesOfPostgres(postgres.url, runId), await linesOfDataset(out));
     } finally {
       await redis.close();

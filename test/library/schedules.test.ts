@@ -60,6 +60,15 @@ describe("library/schedules", function () {
     assert.deepEqual(options, { header: [`localhost=file:${file}`] });
   });
 
+  it("keeps the places of sinks without their passwords", async () => {
+    const sink = ["postgres://me:canary@127.0.0.1:1/db", "lancedb:./lance"];
+    const { options } = await add({ sink });
+    assert.deepEqual(options.sink, ["postgres://me@127.0.0.1:1/db", `lancedb://${join(process.cwd(), "lance")}`]);
+    const kept = await server.redis.hgetall("{labelmill:schedules}:schedules");
+    assert.match(JSON.stringify(kept), /postgres/);
+    assert.doesNotMatch(JSON.stringify(kept), /canary/);
+  });
+
   it("does one run at a time where one takes three periods, and records what was skipped", async () => {
     await add();
     execute();

@@ -4,14 +4,14 @@ import type { Sink } from "./sink.js";
 
 /**
  * Connects to a sink for the parts of one run; whoever opens it closes it. Packages are loaded when they are needed.
- * Throws SINK_UNREACHABLE, SINK_REFUSED, SINK_MISSING.
+ * `signal` breaks off a connection to a server that is silent. Throws SINK_UNREACHABLE, SINK_REFUSED, SINK_MISSING.
  */
-export async function openSink(target: SinkTarget, head: RunHead): Promise<Sink> {
+export async function openSink(target: SinkTarget, head: RunHead, signal: AbortSignal): Promise<Sink> {
   switch (target.kind) {
     case "postgres":
-      return (await import("./postgres.js")).openPostgresSink(target, head);
+      return (await import("./postgres.js")).openPostgresSink(target, head, signal);
     case "redis":
-      return (await import("./redis.js")).openRedisSink(target, head);
+      return (await import("./redis.js")).openRedisSink(target, head, signal);
     case "lancedb":
       return (await import("./lancedb.js")).openLancedbSink(target, head);
   }

@@ -23,7 +23,7 @@ const rowsOfInsert = 256;
 const endTimeoutMs = 1_000;
 
 /** Connects, and makes the tables unless they are there. Throws SINK_UNREACHABLE, SINK_REFUSED. */
-export async function openPostgresSink(target: SinkTarget, head: RunHead): Promise<Sink> {
+export async function openPostgresSink(target: SinkTarget, head: RunHead, signal: AbortSignal): Promise<Sink> {
   const schema = target.parameters.schema ?? "labelmill";
   const { Client: PgClient } = (await import("pg")).default;
   const client = new PgClient(await clientConfig(target));
@@ -31,6 +31,8 @@ export async function openPostgresSink(target: SinkTarget, head: RunHead): Promi
   client.on("error", () => {});
   const failing = <T>(action: () => Promise<T>): Promise<T> =>
     action().catch((error) => Promise.reject(failure(target, error)));
+  const abort = () => streamOf(client).destroy();
+  signal.addEventListener("abort", abort, { once: true });
   try {
     const type = await failing(async () => {
       await client.connect();
@@ -48,6 +50,8 @@ export async function openPostgresSink(target: SinkTarget, head: RunHead): Promi
   } catch (error) {
     await endClient(client);
     throw error;
+  } finally {
+    signal.removeEventListener("abort", abort);
   }
 }
 
@@ -157,10 +161,13 @@ async function readTls({ name, parameters }: SinkTarget): Promise<ClientConfig["
 /** Says goodbye to a server that listens, and leaves one that does not. */
 async function endClient(client: Client): Promise<void> {
   const ended = client.end().catch(() => {});
-  // The socket is no part of the types, and nothing else ends a connection that is silent.
-  const { stream } = (client as unknown as { connection: { stream: { destroy(): void } } }).connection;
   await Promise.race([ended, sleep(endTimeoutMs, undefined, { ref: false })]);
-  stream.destroy();
+  streamOf(client).destroy();
+}
+
+/** The socket is no part of the types, and nothing else ends a connection that is silent. */
+function streamOf(client: Client): { destroy(): void } {
+  return (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream;
 }
 
 /**
@@ -170,8 +177,17 @@ async function endClient(client: Client): Promise<void> {
 const passing = /^(08|53|57|40|58)|^(55P03|25P03|25P04|25006)$/;
 const isSqlState = /^[0-9A-Z]{5}$/;
 
+/** What pg itself says where the server asks for a password and none is known. */
+const lacksPassword = /client password must be a string/;
+const noPassword = "it asks for a password, and none is given: set PGPASSWORD, or PGPASSFILE to a file of mode 0600";
+
+function refuse({ name }: SinkTarget, cause: unknown, reason: string): LabelmillError {
+  return new LabelmillError("SINK_REFUSED", { sink: name, reason }, { cause });
+}
+
 function failure(target: SinkTarget, error: unknown): LabelmillError {
   if (error instanceof LabelmillError) return error;
+  if (lacksPassword.test(messageOf(error))) return refuse(target, error, noPassword);
   const state = systemCode(error);
   const isRefusal =
     error instanceof UnfitTables || (state !== undefined && isSqlState.test(state) && !passing.test(state));

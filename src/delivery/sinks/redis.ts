@@ -16,8 +16,10 @@ import type { PartToDeliver, Sink } from "./sink.js";
 const rowsOfPipeline = 64;
 
 /** Connects. Throws SINK_UNREACHABLE, and SINK_REFUSED, also where the server evicts. */
-export async function openRedisSink(target: SinkTarget, head: RunHead): Promise<Sink> {
-  const redis = await openRedisOnce(connectionUrl(target)).catch((error) => Promise.reject(failure(target, error)));
+export async function openRedisSink(target: SinkTarget, head: RunHead, signal: AbortSignal): Promise<Sink> {
+  const redis = await openRedisOnce(connectionUrl(target), signal).catch((error) =>
+    Promise.reject(failure(target, error)),
+  );
   const failing = <T>(action: () => Promise<T>): Promise<T> =>
     action().catch((error) => Promise.reject(failure(target, error)));
   const { prefix = "labelmill", ttl } = target.parameters;
@@ -72,10 +74,11 @@ async function deliver(redis: Redis, { base, ttlMs }: Keys, part: PartToDeliver)
   if (!part.isNewer && (await redis.getbit(`${base}:parts`, part.chunk)) === 1) return "present";
   const rows = await part.rows();
   for (let from = 0; from < rows.length; from += rowsOfPipeline) {
-    const pipeline = redis.pipeline();
+    // At once, so that a row is never without its fields, nor with one that only the older row had.
+    const pipeline = redis.multi();
     for (const row of rows.slice(from, from + rowsOfPipeline)) {
       const key = `${base}:item:${row.item_index}`;
-      pipeline.hset(key, fieldsOf(row));
+      pipeline.del(key).hset(key, fieldsOf(row));
       if (ttlMs !== null) pipeline.pexpire(key, ttlMs);
     }
     await execute(pipeline);
@@ -86,8 +89,12 @@ async function deliver(redis: Redis, { base, ttlMs }: Keys, part: PartToDeliver)
   return "delivered";
 }
 
-async function execute(pipeline: ReturnType<Redis["pipeline"]>): Promise<void> {
-  for (const [error] of (await pipeline.exec()) ?? []) if (error) throw error;
+/** Throws what the server said of the first command that failed, rather than that a transaction was given up. */
+async function execute(pipeline: Pick<ReturnType<Redis["pipeline"]>, "exec">): Promise<void> {
+  const replies = await pipeline.exec().catch((error: Error & { previousErrors?: readonly unknown[] }) => {
+    throw error.previousErrors?.[0] ?? error;
+  });
+  for (const [error] of replies ?? []) if (error) throw error;
 }
 
 /** Columns that are constant in a run, and the run's id, which the key holds. */
