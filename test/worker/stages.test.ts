@@ -71,10 +71,12 @@ describe("worker/stages", () => {
       rowsInHand += delta;
     };
     const window = createPredictionWindow();
-    const ofWorker = { fetcher, compute, window, limits, labels: ["zero", "one"], meter: createWorkerMeter(), addRows };
+    const meter = createWorkerMeter();
+    const ofWorker = { fetcher, compute, window, limits, labels: ["zero", "one"], meter, addRows };
     const context = { head, storage, segments, carried: null, ...ofWorker };
     return {
       fetched,
+      meter,
       rowsInHand: () => rowsInHand,
       held: () => held,
       predictWith: (other: typeof predict) => {
@@ -129,6 +131,23 @@ describe("worker/stages", () => {
       rows.map((row) => row.item_index),
       Array.from({ length: 42 }, (_, i) => i),
     );
+  });
+
+  it("makes a step with each item that is fetched, also where the model is silent", async () => {
+    const { run, meter, predictWith } = await worker({ uris: ["/a"] });
+    const controller = new AbortController();
+    const sinceMs = meter.counts.stepAtMs;
+    const isPredicting = new Promise<void>((resolve) => {
+      predictWith(() => {
+        resolve();
+        return new Promise(() => {});
+      });
+    });
+    const running = run(0, controller.signal);
+    await isPredicting;
+    assert.ok(meter.counts.stepAtMs > sinceMs);
+    controller.abort(new Error("enough"));
+    await assert.rejects(running, /enough/);
   });
 
   it("lets go of the bytes of an aborted chunk, so that the next one is fetched", async () => {
