@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { queueFigures } from "../src/library/queue-figures.js";
+import { silentLog } from "../src/shared/log.js";
 import { createWorkerMeter } from "../src/worker/health/meter.js";
 import { writeMetrics } from "../src/worker/health/registry.js";
 import { startTestRedis } from "../test/support/redis.js";
@@ -19,7 +20,7 @@ for (const runs of [1, 100]) {
   for (let i = 0; i < runs; i += 1)
     await submitRun(server.redis, join(directory, `${runs}-${i}`), { count: 16, chunkSize: 1 });
   // The first of anything is slower.
-  await writeMetrics([queueFigures(server.redis)]);
+  await writeMetrics([queueFigures(server.redis, silentLog)]);
   const delay = monitorEventLoopDelay({ resolution: 1 });
   delay.enable();
   const startedMs = performance.now();
@@ -28,7 +29,7 @@ for (const runs of [1, 100]) {
   let bytes = 0;
   // A source of its own each time, as a scrape every 15 s finds nothing that was kept.
   for (let i = 0; i < scrapes; i += 1) {
-    bytes = (await writeMetrics([queueFigures(server.redis)])).length;
+    bytes = (await writeMetrics([queueFigures(server.redis, silentLog)])).length;
     await sleep(50);
   }
   delay.disable();

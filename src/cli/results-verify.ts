@@ -9,7 +9,10 @@ export function registerResultsVerify(results: Command): void {
     .description("check that every pinned item has exactly one row, that parts are whole, and that all counts agree")
     .argument("<out>", "directory or s3: uri of a dataset, complete or not")
     .option("--json", "print one JSON object on stdout")
-    .addHelpText("after", "\nExit status: 0 where nothing is wrong, 1 otherwise. A run that goes on may lack parts.")
+    .addHelpText(
+      "after",
+      "\nExample:\n  labelmill results verify labels\nExit status: 0 where nothing is wrong, 1 otherwise. A run that goes on may lack parts.",
+    )
     .action(async (out: string, { json, ...flags }: Record<string, unknown>) => {
       const { terminal, reading } = openReading(out, await resolveFlags(flags));
       const verification = await verifyResults(out, reading);

@@ -23,7 +23,7 @@ export async function startToldWorker(settings: Omit<WorkerSettings, "meter">): 
   const { options, redis, outages, log } = settings;
   const state: WorkerState = { phase: "starting", figures: null };
   const watch = watchProgress({ meter, redis, outages, options });
-  const server = await openServer(options.metricsPort, options, checksOf({ state, redis, watch }), log);
+  const server = await openServer(options.metricsPort, options, checksOf({ state, redis, watch, log }), log);
   try {
     const worker = await startWorker({ ...settings, meter });
     state.figures = worker.figures;
@@ -48,7 +48,7 @@ export async function startExporter(redis: Redis, options: ResolvedOptions, log:
   const checks: HealthChecks = {
     live: () => ({ ok: true, says: "answers" }),
     ready: async () => redisVerdict(await isUp()),
-    sources: [buildFigures, queueFigures(redis)],
+    sources: [buildFigures, queueFigures(redis, log)],
   };
   const { metricsHost: host, metricsPort } = options;
   return startHealthServer({ host, port: metricsPort ?? exporterPort }, checks, log);
@@ -76,7 +76,17 @@ interface Watch {
   readonly figures: MetricSource;
 }
 
-function checksOf({ state, redis, watch }: { state: WorkerState; redis: Redis; watch: Watch }): HealthChecks {
+function checksOf({
+  state,
+  redis,
+  watch,
+  log,
+}: {
+  state: WorkerState;
+  redis: Redis;
+  watch: Watch;
+  log: Log;
+}): HealthChecks {
   const isUp = createRedisCheck(redis);
   return {
     // A start has ends of its own: the compute client's, who gives up on children that do not get ready.
@@ -86,7 +96,7 @@ function checksOf({ state, redis, watch }: { state: WorkerState; redis: Redis; w
       if (state.phase === "draining") return { ok: false, says: "it is finishing what is in hand, and takes no more" };
       return redisVerdict(await isUp());
     },
-    sources: [buildFigures, () => state.figures?.() ?? [], watch.figures, queueFigures(redis)],
+    sources: [buildFigures, () => state.figures?.() ?? [], watch.figures, queueFigures(redis, log)],
   };
 }
 

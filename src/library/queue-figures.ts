@@ -4,6 +4,8 @@
  * not answer in time is absent, and `labelmill_redis_up` is 0: a scrape never waits for Redis.
  */
 import { countAllQueued } from "../producer/chunk-queue.js";
+import { messageOf } from "../shared/errors.js";
+import type { Log } from "../shared/log.js";
 import type { MetricSource, Sample } from "../shared/metrics.js";
 import type { Redis } from "../shared/redis.js";
 import { listActiveRuns } from "../shared/run-index.js";
@@ -19,16 +21,28 @@ const atOnce = 16;
 
 const down: readonly Sample[] = [{ name: "labelmill_redis_up", value: 0 }];
 
-/** The figures of `queueMetrics`. The connection stays the caller's. */
-export function queueFigures(redis: Redis): MetricSource {
+/** The figures of `queueMetrics`. The connection stays the caller's. A Redis that refuses is told to `log`, once a reason. */
+export function queueFigures(redis: Redis, log: Log): MetricSource {
+  let refusal: string | null = null;
+  const read = async () => {
+    try {
+      const figures = await readFigures(redis);
+      refusal = null;
+      return figures;
+    } catch (error) {
+      // One that answers, and not with figures, is no outage that anybody else would notice: rights that are missing, say.
+      if (messageOf(error) !== refusal) log.warn("no figures of the queue", { error: messageOf(error) });
+      refusal = messageOf(error);
+      return down;
+    }
+  };
   let reading: Promise<readonly Sample[]> | null = null;
   let readAtMs = Number.NEGATIVE_INFINITY;
   return async () => {
     if (redis.status !== "ready") return down;
     if (performance.now() - readAtMs > keptMs) {
       readAtMs = Number.POSITIVE_INFINITY;
-      // A failure is what `redis_up` says: an alert is made of it.
-      reading = readFigures(redis).catch(() => down);
+      reading = read();
       void reading.finally(() => {
         readAtMs = performance.now();
       });

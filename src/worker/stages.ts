@@ -157,6 +157,7 @@ function admission({ limits, meter }: StageContext, order: number): Admit {
     const end = meter.begin("fetch");
     return () => {
       end();
+      meter.stepped();
       release();
     };
   };

@@ -54,7 +54,9 @@ export async function writeComplete(
   await sealItems(storage, { segments: 1, chunks, items, leftOut: {} });
   const rows = ids.map(({ index, id, uri }) => {
     const row =
-      index % 5 === 4 ? failedRow(index) : { ...okRow(index), embedding: Float32Array.of(index, -0, index % 3 === 0 ? Number.NaN : 1) };
+      index % 5 === 4
+        ? failedRow(index)
+        : { ...okRow(index), embedding: Float32Array.of(index, -0, index % 3 === 0 ? Number.NaN : 1) };
     return { ...row, run_id: runId, item_id: id, uri };
   });
   for (let first = 0; first < items; first += chunkSize)

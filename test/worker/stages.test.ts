@@ -75,6 +75,7 @@ describe("worker/stages", () => {
     const context = { head, storage, segments, carried: null, ...ofWorker };
     return {
       fetched,
+      lastStepMs: () => ofWorker.meter.counts.stepAtMs,
       rowsInHand: () => rowsInHand,
       held: () => held,
       predictWith: (other: typeof predict) => {
@@ -131,19 +132,19 @@ describe("worker/stages", () => {
     );
   });
 
-  it("lets go of the bytes of an aborted chunk, so that the next one is fetched", async () => {
-    const { run, fetched, predictWith } = await worker({ bytesOf: () => largest, uris: ["/a"] });
+  it("lets go of the bytes of an aborted chunk, so that the next one is fetched; each fetch is a step", async () => {
+    const { run, fetched, predictWith, lastStepMs } = await worker({ bytesOf: () => largest, uris: ["/a"] });
     const controller = new AbortController();
-    let predicting = () => {};
     const isPredicting = new Promise<void>((resolve) => {
-      predicting = resolve;
+      predictWith(() => {
+        resolve();
+        return new Promise(() => {});
+      });
     });
-    predictWith(() => {
-      predicting();
-      return new Promise(() => {});
-    });
+    const madeMs = lastStepMs();
     const first = run(0, controller.signal);
     await isPredicting;
+    assert.ok(lastStepMs() > madeMs);
     predictWith(async () => succeeded(somePrediction));
     const second = run(1);
     await new Promise((resolve) => setTimeout(resolve, 20));

@@ -26,6 +26,8 @@ export interface HealthServer {
 /** More than probes and scrapes need at once. */
 const mostConnections = 32;
 const requestTimeoutMs = 5_000;
+/** Node looks for late requests no more often; by itself each 30 s, and so long 32 of them would keep probes out. */
+const connectionsCheckingInterval = 1_000;
 
 interface Answer {
   readonly status: number;
@@ -46,8 +48,9 @@ export function startHealthServer(
     });
     send(response, given, request.method === "HEAD");
   };
-  const server = createServer((request, response) => void serve(request, response));
-  Object.assign(server, { maxConnections: mostConnections, requestTimeout: requestTimeoutMs });
+  const times = { headersTimeout: requestTimeoutMs, requestTimeout: requestTimeoutMs, connectionsCheckingInterval };
+  const server = createServer(times, (request, response) => void serve(request, response));
+  server.maxConnections = mostConnections;
   return new Promise((resolve, reject) => {
     server.once("error", (error) => {
       reject(new LabelmillError("HEALTH_LISTEN", { host, port, reason: messageOf(error) }, { cause: error }));

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect } from "node:net";
 import { silentLog } from "../../../src/shared/log.js";
 import { metricTable } from "../../../src/shared/metrics.js";
 import { type HealthChecks, startHealthServer } from "../../../src/worker/health/server.js";
@@ -46,6 +48,18 @@ describe("worker/health/server", () => {
     assert.equal(figureOf(await scrape(server.url), "labelmill_chunks_in_hand"), 2);
     isThere = false;
     assert.equal(figureOf(await scrape(server.url), "labelmill_chunks_in_hand"), undefined);
+    await server.close();
+  });
+
+  it("lets go of requests that do not come to their end, however many, so that probes get in", async function () {
+    // Of the 5 s that a request may take; Node itself would look after 30.
+    this.timeout(20_000);
+    const server = await start();
+    const port = Number(new URL(server.url).port);
+    const halves = Array.from({ length: 40 }, () => connect(port, "127.0.0.1").resume());
+    for (const half of halves) half.write("GET /liv");
+    await Promise.all(halves.map((half) => once(half, "close").catch(() => {})));
+    assert.equal((await probe(server.url, "/livez")).status, 200);
     await server.close();
   });
 
