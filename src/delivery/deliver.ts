@@ -15,6 +15,7 @@ import { readSummary } from "../dataset/summary.js";
 import { isCode, type LabelmillError, messageOf } from "../shared/errors.js";
 import type { Log } from "../shared/log.js";
 import { isStorageTrouble } from "../shared/outages.js";
+import { unlessAborted } from "../shared/unless-aborted.js";
 import type { SinkTarget } from "./sink-target.js";
 import { openSink } from "./sinks/open-sink.js";
 import type { Sink } from "./sinks/sink.js";
@@ -208,19 +209,6 @@ function createOutage({ target, log, signal, patience }: DeliverySettings) {
 async function rest(ms: number, signal: AbortSignal): Promise<void> {
   await sleep(Math.max(1, ms), undefined, { signal }).catch(() => {
     throw signal.reason;
-  });
-}
-
-/** Rejects with the signal's reason as soon as it aborts; `onLate` is then given what came too late. */
-function unlessAborted<T>(task: Promise<T>, signal: AbortSignal, onLate: (value: T) => void = () => {}): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => {
-      reject(signal.reason);
-      task.then(onLate, () => {});
-    };
-    if (signal.aborted) return abort();
-    signal.addEventListener("abort", abort, { once: true });
-    task.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
   });
 }
 

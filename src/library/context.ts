@@ -1,6 +1,7 @@
 import { LabelmillError } from "../shared/errors.js";
 import { type Log, silentLog } from "../shared/log.js";
 import { type Options, type ResolvedOptions, resolveOptions } from "../shared/options.js";
+import { unlessAborted } from "../shared/unless-aborted.js";
 import { findPlaces, type Places } from "./places.js";
 
 /** What every call of the library takes: any options, and what the caller wants to see and stop. */
@@ -44,7 +45,7 @@ export function interruption(signal: AbortSignal): Promise<never> {
 
 /** What `task` gives, unless the signal aborts first: then the task is left to itself, and what it still asks for ends with the call. */
 export function unlessInterrupted<T>(signal: AbortSignal, task: Promise<T>): Promise<T> {
-  return Promise.race([task, interruption(signal)]);
+  return unlessAborted(task, signal);
 }
 
 /** Whatever waits rejects with the signal's reason, so the reason is the error that a caller is to see. */

@@ -1,3 +1,4 @@
+import { unlessAborted } from "../shared/unless-aborted.js";
 import type { Slots } from "./slots.js";
 
 export interface MapOrderedSettings<T, U> {
@@ -83,16 +84,4 @@ async function* map<T, U>(
   } finally {
     isOver = true;
   }
-}
-
-/**
- * Settles as `pending` does, or rejects with the signal's reason. Not a race against one promise for all values: such a
- * promise keeps every value that it was raced with until it settles itself, here the encoded bytes of a whole chunk.
- */
-function unlessAborted<T>(pending: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    void pending.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }
