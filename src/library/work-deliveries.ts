@@ -23,10 +23,11 @@ export function startWorkDeliveries(context: CallContext, redis: Redis): { stop(
   const controller = new AbortController();
   const { signal } = controller;
   const open = new Map<string, OpenRun>();
+  const settled = new Set<string>();
   const looking = (async () => {
     while (!signal.aborted) {
       // Redis away is waited for by its connection; all else is tried again.
-      await visitRuns(context, redis, open).catch((error: unknown) => {
+      await visitRuns(context, redis, { open, settled }).catch((error: unknown) => {
         context.log.debug("no look at the runs' sinks", { reason: messageOf(error) });
       });
       await sleep(lookEveryMs, undefined, { signal }).catch(() => {});
@@ -41,15 +42,25 @@ export function startWorkDeliveries(context: CallContext, redis: Redis): { stop(
   };
 }
 
-async function visitRuns(context: CallContext, redis: Redis, open: Map<string, OpenRun>): Promise<void> {
+interface Visited {
+  readonly open: Map<string, OpenRun>;
+  /** Runs that have ended without a sink to deliver to: there may be thousands, and none is asked for twice. */
+  readonly settled: Set<string>;
+}
+
+async function visitRuns(context: CallContext, redis: Redis, { open, settled }: Visited): Promise<void> {
   const active = await listActiveRuns(redis);
   const known = await listKnownRuns(redis);
   await leaveRuns(redis, open, { active, known });
   for (const runId of known) {
-    if (open.has(runId)) continue;
-    const noted = await readSinks(redis, runId);
     const isActive = active.includes(runId);
-    if (!isActive && noted.length === 0) continue;
+    if (isActive) settled.delete(runId);
+    if (open.has(runId) || settled.has(runId)) continue;
+    const noted = await readSinks(redis, runId);
+    if (!isActive && noted.length === 0) {
+      settled.add(runId);
+      continue;
+    }
     const record = await readRun(redis, runId);
     if (record === null || record.state === "cancelled") continue;
     const deliveries = await openDeliveries(context, record, { noted, isActive }).catch((error: unknown) => {
