@@ -3,7 +3,7 @@ import { parseSinkTarget } from "../../src/delivery/sink-target.js";
 import { isCode } from "../../src/shared/errors.js";
 
 const canary = "can4ry";
-const parse = (url: string) => parseSinkTarget(url, "/work");
+const parse = (url: string) => parseSinkTarget(url, "/home/me");
 
 describe("delivery/sink-target", () => {
   it("reads the parts of a url, and leaves the password out of the name", () => {
@@ -29,7 +29,7 @@ describe("delivery/sink-target", () => {
 
   it("takes the directory of LanceDB absolute and relative, with odd names", () => {
     assert.equal(parse("lancedb:///data/la nce%20é").database, "/data/la nce é");
-    assert.equal(parse("lancedb:./out@home").database, "/work/out@home");
+    assert.equal(parse("lancedb:./out@home").database, "/home/me/out@home");
   });
 
   const refused = [
