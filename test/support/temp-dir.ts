@@ -2,16 +2,19 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** Gives each test of the enclosing `describe` an empty directory of its own. */
+/**
+ * Gives each test of the enclosing `describe` an empty directory of its own. They go when all tests are over: only then has
+ * every hook stopped what it started, which may write into them until then.
+ */
 export function useTempDir(): () => string {
-  let dir = "";
+  const dirs: string[] = [];
   beforeEach(async () => {
-    dir = await mkdtemp(join(tmpdir(), "lm-test-"));
+    dirs.push(await mkdtemp(join(tmpdir(), "lm-test-")));
   });
-  afterEach(async () => {
-    await rm(dir, { recursive: true, force: true });
+  after(async () => {
+    for (const dir of dirs) await rm(dir, { recursive: true, force: true, maxRetries: 5 });
   });
-  return () => dir;
+  return () => dirs.at(-1) ?? "";
 }
 
 /** All of an async iterable. */
